@@ -1,0 +1,1 @@
+"""perfkit plugin for DeepSeek-OCR."""

@@ -1,0 +1,1 @@
+"""Hook implementations of the DeepSeek-OCR plugin; this version registers nothing."""

@@ -1,0 +1,1 @@
+"""perfkit plugin for NVIDIA Nsight Systems and Nsight Compute."""

@@ -1,0 +1,1 @@
+"""Hook implementations of the Nsight plugin; this version registers nothing."""

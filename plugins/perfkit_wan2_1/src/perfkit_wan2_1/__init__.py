@@ -1,0 +1,1 @@
+"""perfkit plugin for Wan2.1 text-to-video."""

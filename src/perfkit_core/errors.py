@@ -1,0 +1,69 @@
+"""Typed errors of perfkit; each carries the process exit code that the command line returns.
+
+An error message says what failed and where; ``fix`` names the next thing to do. Exit codes are part
+of the public contract (docs/errors.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class PerfkitError(Exception):
+    """Base of every error perfkit raises on purpose.
+
+    Args:
+        message: One line: what failed, and where.
+        fix: One line: what the user can do next; empty when there is nothing to add.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.fix})" if self.fix else self.message
+
+
+class CheckFailed(PerfkitError):
+    """A check that the user asked for did not hold (``verify``, ``--fail-above``)."""
+
+    exit_code = 1
+
+
+class UsageError(PerfkitError):
+    """A wrong name, value or combination of options."""
+
+    exit_code = 2
+
+
+class MissingError(PerfkitError):
+    """A plugin, tool, device, file, checkpoint or measurement is missing or does not fit."""
+
+    exit_code = 3
+
+
+class ToolError(PerfkitError):
+    """A profiler or worker process failed."""
+
+    exit_code = 4
+
+
+class DamagedFileError(PerfkitError):
+    """A file is damaged or follows a schema that this version does not know."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'?"`` with the closest known names, or the list of all of them."""
+    import difflib
+
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(option) for option in close) + "?"
+    return "known: " + ", ".join(options) if options else "none is installed"

@@ -1,0 +1,90 @@
+"""Results of ``perfkit hotspots`` and ``perfkit compare``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from perfkit_core.schema.base import COMPARE_SCHEMA, HOTSPOTS_SCHEMA, Record
+
+Measure = Literal["flops", "bytes", "time"]
+
+
+class LayerShare(Record):
+    """A module's own value."""
+
+    path: str = Field(description="Region path")
+    value: int = Field(description="Own FLOPs, bytes or nanoseconds")
+    share: float = Field(description="Part of the total, 0 to 1")
+
+
+class CategoryShare(Record):
+    """A category's own values, added up."""
+
+    name: str = Field(description="Category")
+    value: int = Field(description="Own FLOPs, bytes or nanoseconds")
+    share: float = Field(description="Part of the total, 0 to 1")
+
+
+class Hotspots(Record):
+    """Where the run spends most."""
+
+    schema_: Literal["perfkit.hotspots/1"] = Field(
+        default=HOTSPOTS_SCHEMA, alias="schema", description="Schema of this result"
+    )
+    by: Measure = Field(description="What was ranked")
+    unit: str = Field(description="Unit of every value")
+    total: int = Field(description="Sum of own values over all modules")
+    layers: tuple[LayerShare, ...] = Field(description="Largest own values first, ties by path")
+    other_layers: int = Field(description="Own values of all modules not listed")
+    categories: tuple[CategoryShare, ...] = Field(description="Largest first, ties by name")
+    other_categories: int = Field(description="Own values of all categories not listed")
+
+
+class Change(Record):
+    """One value in both runs."""
+
+    base: int = Field(description="Value in the base run")
+    head: int = Field(description="Value in the head run")
+    delta: int = Field(description="head - base")
+
+
+class Contributor(Change):
+    """A module's part of the change."""
+
+    path: str = Field(description="Region path")
+    share: float = Field(description="delta / total delta; 0 when the totals are equal")
+
+
+class CategoryChange(Change):
+    """A category's part of the change."""
+
+    name: str = Field(description="Category")
+    share: float = Field(description="delta / total delta; 0 when the totals are equal")
+
+
+class ValueChange(Record):
+    """A parameter that differs between the runs; null where a run does not have it."""
+
+    base: Any = Field(description="Value in the base run")
+    head: Any = Field(description="Value in the head run")
+
+
+class Comparison(Record):
+    """What accounts for the difference between two runs."""
+
+    schema_: Literal["perfkit.compare/1"] = Field(
+        default=COMPARE_SCHEMA, alias="schema", description="Schema of this file"
+    )
+    base: str = Field(description="Directory of the base run")
+    head: str = Field(description="Directory of the head run")
+    by: Measure = Field(description="What was compared")
+    unit: str = Field(description="Unit of every value")
+    workload_changes: dict[str, ValueChange] = Field(description="Parameters, workload and variant that differ")
+    total: Change = Field(description="The whole run")
+    relative_change: float | None = Field(description="delta / base; null when the base is 0")
+    contributors: tuple[Contributor, ...] = Field(description="Modules, largest change first, ties by path")
+    other_contributors: int = Field(description="Change of all modules not listed")
+    categories: tuple[CategoryChange, ...] = Field(description="Categories, largest change first, ties by name")
+    verdict: str = Field(description="One sentence: what changed, by how much, mostly where")

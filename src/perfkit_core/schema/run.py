@@ -1,0 +1,81 @@
+"""``run.json``: the index of a run directory."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from perfkit_core.schema.base import ENVIRONMENT_SCHEMA, RUN_SCHEMA, Record
+
+PassStatus = Literal["pending", "running", "done", "failed"]
+RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
+
+
+class RunTotals(Record):
+    """The four numbers of a run that everything else explains."""
+
+    flops: int = Field(description="FLOPs of the whole run")
+    parameters: int = Field(description="Number of parameters")
+    weight_bytes: int = Field(description="Bytes of all parameters")
+    peak_memory_bytes: int = Field(description="Estimated peak of allocated device memory, in bytes")
+
+
+class RunStage(Record):
+    """A stage as the run index shows it."""
+
+    path: str = Field(description="Region path of the stage")
+    calls: int = Field(description="How often the run enters the stage")
+    flops: int = Field(description="FLOPs of the whole run spent in the stage")
+    bytes_read: int = Field(description="Least bytes read in the stage")
+    bytes_written: int = Field(description="Least bytes written in the stage")
+    parameters: int = Field(description="Number of parameters of the stage's modules")
+
+
+class PassRecord(Record):
+    """One pass of one backend."""
+
+    backend: str = Field(description="Backend name")
+    status: PassStatus = Field(description="How far the pass got")
+    seconds: float = Field(description="Wall time of the pass, in seconds")
+    error: str = Field(default="", description="Why it failed, in one line")
+
+
+class PluginRecord(Record):
+    """A distribution that took part in the run."""
+
+    name: str = Field(description="Entry-point name")
+    distribution: str = Field(description="Distribution name")
+    version: str = Field(description="Distribution version")
+
+
+class RunIndex(Record):
+    """What the run directory holds, and how far the run got."""
+
+    schema_: Literal["perfkit.run/1"] = Field(default=RUN_SCHEMA, alias="schema", description="Schema of this file")
+    perfkit_version: str = Field(description="Version of perfkit-core that wrote the run")
+    created: str = Field(description="Start of the run, ISO 8601 in UTC")
+    status: RunStatus = Field(description="How far the run got")
+    error: str = Field(default="", description="Why it did not finish, in one line")
+    model: str = Field(description="Model name")
+    variant: str = Field(description="Variant name")
+    workload: str = Field(description="Workload name")
+    plugins: tuple[PluginRecord, ...] = Field(description="Plugins that were active")
+    settings_origins: dict[str, str] = Field(description="Where each setting came from")
+    totals: RunTotals | None = Field(description="Totals, once the analytic pass is done")
+    stages: tuple[RunStage, ...] = Field(description="Stages, once the analytic pass is done")
+    passes: tuple[PassRecord, ...] = Field(description="Passes in order")
+    files: tuple[str, ...] = Field(description="Files of the run, relative to its directory, sorted")
+
+
+class Environment(Record):
+    """``env.json``: the software that made the run."""
+
+    schema_: Literal["perfkit.environment/1"] = Field(
+        default=ENVIRONMENT_SCHEMA, alias="schema", description="Schema of this file"
+    )
+    python: str = Field(description="Python version")
+    platform: str = Field(description="Operating system and processor")
+    distributions: dict[str, str] = Field(
+        description="Versions of perfkit, its plugins, torch, diffusers, transformers"
+    )
