@@ -1,0 +1,168 @@
+"""What accounts for the difference between two runs of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from perfkit_core.errors import UsageError
+from perfkit_core.hotspots import OWN_VALUES, UNITS, analytic_report_of, category_values, check_top, largest, part
+from perfkit_core.schema.analysis import CategoryChange, Change, Comparison, Contributor, Measure, ValueChange
+from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.units import format_quantity, format_share
+
+if TYPE_CHECKING:
+    from perfkit_core.rundir import Run
+
+VERDICT_CHANGES = 3
+"""Parameter changes that the verdict sentence spells out."""
+
+
+def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) -> Comparison:
+    """Compare own values per module and per category.
+
+    Modules of both runs take part; one that a run does not have counts as 0 there. Modules and
+    categories without a change are not listed.
+
+    Args:
+        base: The run to compare with.
+        head: The run that is judged.
+        by: ``flops``, ``bytes`` (read and written) or ``time``.
+        top: Modules to list at most; all categories with a change are listed.
+
+    Raises:
+        UsageError: The runs are of different models, or an argument is not accepted.
+        MissingError: A run does not hold the measure.
+    """
+    check_top(top, "--top")
+    if base.index.model != head.index.model:
+        raise UsageError(
+            f"runs of different models cannot be compared: {base.path} is {base.index.model}, "
+            f"{head.path} is {head.index.model}",
+            fix="give two runs of one model; variants and workloads may differ",
+        )
+    before, after = analytic_report_of(base, by), analytic_report_of(head, by)
+    return compare_reports(before, after, by=by, top=top, names=(str(base.path), str(head.path)))
+
+
+def compare_reports(
+    base: AnalyticReport, head: AnalyticReport, *, by: Measure, top: int, names: tuple[str, str]
+) -> Comparison:
+    """Compare two analytic reports; ``names`` are the run directories. See ``compare_runs``."""
+    before, after = _own_values(base, by), _own_values(head, by)
+    total = _change(sum(before.values()), sum(after.values()))
+    deltas = _deltas(before, after)
+    contributors = tuple(
+        Contributor(
+            path=path,
+            base=before.get(path, 0),
+            head=after.get(path, 0),
+            delta=delta,
+            share=part(delta, total.delta),
+        )
+        for path, delta in largest(deltas.items(), top)
+    )
+    categories = _categories(base, head, by, total.delta)
+    changes = _parameter_changes(base, head)
+    return Comparison(
+        base=names[0],
+        head=names[1],
+        by=by,
+        unit=UNITS[by],
+        workload_changes=changes,
+        total=total,
+        relative_change=total.delta / total.base if total.base else None,
+        contributors=contributors,
+        other_contributors=total.delta - sum(contributor.delta for contributor in contributors),
+        categories=categories,
+        verdict=_verdict(by, total, deltas, categories, changes),
+    )
+
+
+def _own_values(report: AnalyticReport, by: Measure) -> dict[str, int]:
+    return {module.path: OWN_VALUES[by](module) for module in report.modules}
+
+
+def _change(base: int, head: int) -> Change:
+    return Change(base=base, head=head, delta=head - base)
+
+
+def _deltas(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    return {name: after.get(name, 0) - before.get(name, 0) for name in before.keys() | after.keys()}
+
+
+def _categories(base: AnalyticReport, head: AnalyticReport, by: Measure, total: int) -> tuple[CategoryChange, ...]:
+    before, after = category_values(base, by), category_values(head, by)
+    deltas = _deltas(before, after)
+    return tuple(
+        CategoryChange(
+            name=name, base=before.get(name, 0), head=after.get(name, 0), delta=delta, share=part(delta, total)
+        )
+        for name, delta in largest(deltas.items(), len(deltas))
+    )
+
+
+def _parameter_changes(base: AnalyticReport, head: AnalyticReport) -> dict[str, ValueChange]:
+    """Return what differs in variant, workload, architecture and parameters, by name."""
+    before, after = _inputs(base), _inputs(head)
+    names = sorted(before.keys() | after.keys())
+    return {
+        name: ValueChange(base=before.get(name), head=after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    }
+
+
+def _inputs(report: AnalyticReport) -> dict[str, Any]:
+    named = {"variant": report.variant, "workload": report.workload, "architecture": report.architecture}
+    return {**report.parameters, **named}
+
+
+def _verdict(
+    by: Measure,
+    total: Change,
+    deltas: Mapping[str, int],
+    categories: tuple[CategoryChange, ...],
+    changes: Mapping[str, ValueChange],
+) -> str:
+    """Say in one sentence what changed, by how much and mostly where."""
+    name = {"flops": "FLOPs", "bytes": "bytes moved", "time": "time"}[by]
+    changed = sum(1 for delta in deltas.values() if delta)
+    cause = _cause(changes)
+    if not changed:
+        return f"{name} are the same in both runs ({format_quantity(total.base, by)}){cause}."
+    if not total.delta:
+        return (
+            f"{name} are the same in total ({format_quantity(total.base, by)}), "
+            f"but {_modules(changed)} differ{_mostly(categories, relative=False)}{cause}."
+        )
+    direction = "rise" if total.delta > 0 else "fall"
+    relative = f" ({_signed_share(total.delta / total.base)})" if total.base else ""
+    return (
+        f"{name} {direction} from {format_quantity(total.base, by)} to {format_quantity(total.head, by)}{relative}"
+        f"{_mostly(categories, relative=True)}; {_modules(changed)} differ{cause}."
+    )
+
+
+def _modules(count: int) -> str:
+    return f"{count} module{'s' if count > 1 else ''}"
+
+
+def _mostly(categories: tuple[CategoryChange, ...], *, relative: bool) -> str:
+    if not categories:
+        return ""
+    share = f" ({format_share(categories[0].share)} of the change)" if relative else ""
+    return f", mostly in {categories[0].name}{share}"
+
+
+def _signed_share(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{format_share(value)}"
+
+
+def _cause(changes: Mapping[str, ValueChange]) -> str:
+    """Return the parameter changes as an addition to a sentence."""
+    if not changes:
+        return ", with the same workload"
+    listed = [f"{name} {change.base} → {change.head}" for name, change in list(changes.items())[:VERDICT_CHANGES]]
+    more = len(changes) - len(listed)
+    return ", with " + ", ".join(listed) + (f" and {more} more changes" if more else "")

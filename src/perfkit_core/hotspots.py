@@ -1,0 +1,121 @@
+"""Where a run spends most: own values ranked, so that nothing counts twice and nothing is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from perfkit_core.errors import MissingError, UsageError, nearest
+from perfkit_core.schema.analysis import CategoryShare, Hotspots, LayerShare, Measure
+from perfkit_core.schema.analytic import AnalyticReport, ModuleRecord
+
+if TYPE_CHECKING:
+    from perfkit_core.rundir import Run
+
+UNITS: Mapping[str, str] = {"flops": "FLOP", "bytes": "byte", "time": "ns"}
+"""Unit of the values of each measure."""
+
+OWN_VALUES: Mapping[str, Callable[[ModuleRecord], int]] = {
+    "flops": lambda module: module.own_flops,
+    "bytes": lambda module: module.own_bytes_read + module.own_bytes_written,
+}
+"""How a module's own value is read, for the measures that the analytic view holds."""
+
+
+def hotspots(run: Run, *, by: Measure = "flops", top: int = 10, top_categories: int = 5) -> Hotspots:
+    """Return the modules and categories with the largest own values.
+
+    Args:
+        by: ``flops``, ``bytes`` (read and written) or ``time``.
+        top: Modules to list at most; modules whose own value is 0 are never listed.
+        top_categories: Categories to list at most.
+
+    Raises:
+        UsageError: The measure is unknown, or ``top`` is below 1.
+        MissingError: The run does not hold the measure.
+    """
+    return rank(analytic_report_of(run, by), by=by, top=top, top_categories=top_categories)
+
+
+def rank(report: AnalyticReport, *, by: Measure = "flops", top: int = 10, top_categories: int = 5) -> Hotspots:
+    """Return the hotspots of one analytic report; see ``hotspots``."""
+    check_measure(by)
+    check_top(top, "--top")
+    check_top(top_categories, "top_categories")
+    total = sum(OWN_VALUES[by](module) for module in report.modules)
+    values = {module.path: OWN_VALUES[by](module) for module in report.modules}
+    layers = [
+        LayerShare(path=path, value=value, share=part(value, total)) for path, value in largest(values.items(), top)
+    ]
+    categories = [
+        CategoryShare(name=name, value=value, share=part(value, total))
+        for name, value in largest(category_values(report, by).items(), top_categories)
+    ]
+    return Hotspots(
+        by=by,
+        unit=UNITS[by],
+        total=total,
+        layers=tuple(layers),
+        other_layers=total - sum(layer.value for layer in layers),
+        categories=tuple(categories),
+        other_categories=total - sum(category.value for category in categories),
+    )
+
+
+def category_values(report: AnalyticReport, by: Measure) -> dict[str, int]:
+    """Return the own values of all modules, added up per category."""
+    values: dict[str, int] = {}
+    for module in report.modules:
+        values[module.category] = values.get(module.category, 0) + OWN_VALUES[by](module)
+    return values
+
+
+def largest(values: Iterable[tuple[str, int]], top: int) -> list[tuple[str, int]]:
+    """Return the ``top`` pairs of largest magnitude, ties by name, without those that are 0."""
+    ranked = sorted(((name, value) for name, value in values if value), key=lambda pair: (-abs(pair[1]), pair[0]))
+    return ranked[:top]
+
+
+def part(value: int, total: int) -> float:
+    """Return ``value / total``, and 0 when the total is 0."""
+    return value / total if total else 0.0
+
+
+def check_measure(by: str) -> None:
+    """Refuse a measure that does not exist.
+
+    Raises:
+        UsageError: ``by`` is none of ``flops``, ``bytes``, ``time``.
+    """
+    if by not in UNITS:
+        raise UsageError(f"unknown measure {by!r}", fix=nearest(by, UNITS))
+
+
+def check_top(top: int, name: str) -> None:
+    """Refuse a list length below 1.
+
+    Raises:
+        UsageError: ``top`` is not a positive integer.
+    """
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise UsageError(f"{name}={top!r} is not accepted", fix="give an integer of at least 1")
+
+
+def analytic_report_of(run: Run, by: Measure) -> AnalyticReport:
+    """Return the report of ``run`` that holds the measure ``by``.
+
+    Raises:
+        UsageError: The measure is unknown.
+        MissingError: No pass of the run has the measure.
+    """
+    check_measure(by)
+    if by not in OWN_VALUES:
+        passes = ", ".join(record.backend for record in run.index.passes) or "none"
+        raise MissingError(
+            f"run {run.path} has no {by}: none of its passes ({passes}) measured it",
+            fix=f"rank by {' or '.join(OWN_VALUES)}",
+        )
+    report = run.report
+    if report is None:
+        raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
+    return report
