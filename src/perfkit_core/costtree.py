@@ -109,6 +109,7 @@ class CostTree(NamedTuple):
         geometry: Derived sizes worth showing, such as tokens and latent frames.
         notes: What the reader must know about this workload, such as a floored frame count.
         not_modelled: What the run does that these costs leave out.
+        architecture: Where the architecture was read from: ``bundled:NAME`` or a checkpoint directory.
     """
 
     stages: Sequence[tuple[str, Node]]
@@ -116,6 +117,7 @@ class CostTree(NamedTuple):
     geometry: Mapping[str, int]
     notes: Sequence[str] = ()
     not_modelled: Sequence[str] = ()
+    architecture: str = "bundled"
 
     def rows(self) -> list[ModuleCost]:
         """Return every module of every stage, parents before children."""

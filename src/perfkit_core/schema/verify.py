@@ -24,6 +24,7 @@ class LayerRecord(Record):
 
     path: str = Field(description="Region path")
     calls: int = Field(description="Calls of the real module in the whole run")
+    calls_expected: int = Field(description="Calls according to the cost tree")
     expected: int = Field(description="Inclusive FLOPs of the cost tree")
     counted: int = Field(description="Inclusive FLOPs that FlopCounterMode counted")
     relative_difference: float = Field(description="|expected - counted| / the larger one; 0 when both are 0")
