@@ -64,6 +64,7 @@ class PluginStatus:
         error: One line: why it is not active, or which of its names are refused; empty when all is well.
         traceback: Full text of the failure, for ``perfkit plugins --verbose``.
         would_provide: What a failed plugin returned from the hooks that worked, as ``kind:name``.
+        package: Top-level import package of the plugin; its ``templates/`` folder holds templates.
     """
 
     name: str
@@ -74,6 +75,7 @@ class PluginStatus:
     error: str = ""
     traceback: str = ""
     would_provide: tuple[str, ...] = ()
+    package: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,12 @@ def _label(text: str) -> str:
 def _probe(metadata: Message, point: EntryPoint, *, disabled: bool) -> Probed:
     def status(kind: Status, **values: Any) -> PluginStatus:
         return PluginStatus(
-            name=point.name, distribution=metadata["Name"], version=metadata["Version"], status=kind, **values
+            name=point.name,
+            distribution=metadata["Name"],
+            version=metadata["Version"],
+            status=kind,
+            package=point.value.partition(":")[0].partition(".")[0].strip(),
+            **values,
         )
 
     if disabled:

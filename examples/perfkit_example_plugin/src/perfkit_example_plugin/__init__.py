@@ -1,0 +1,1 @@
+"""Example perfkit plugin: a two-layer perceptron and a tab-separated exporter."""
