@@ -32,8 +32,6 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
 
 def text_encoder_module(config: TextEncoder, dtype: str) -> Any:
     """Build ``UMT5EncoderModel`` on the current default device, all parameters in ``dtype``."""
-    import torch
-
     try:
         from transformers import UMT5Config, UMT5EncoderModel
     except ImportError as error:
@@ -50,13 +48,11 @@ def text_encoder_module(config: TextEncoder, dtype: str) -> Any:
         attn_implementation="sdpa",
     )
     settings.dense_act_fn = config.dense_act_fn
-    return UMT5EncoderModel(settings).to(getattr(torch, dtype)).eval()
+    return _cast(UMT5EncoderModel(settings), dtype, kept=frozenset())
 
 
 def transformer_module(config: Transformer, dtype: str) -> Any:
     """Build ``WanTransformer3DModel``; what the library keeps in float32 when loading stays so."""
-    import torch
-
     try:
         from diffusers import WanTransformer3DModel
     except ImportError as error:
@@ -74,17 +70,11 @@ def transformer_module(config: Transformer, dtype: str) -> Any:
         cross_attn_norm=config.cross_attn_norm,
         rope_max_seq_len=config.rope_max_seq_len,
     )
-    kept = set(model._keep_in_fp32_modules)
-    for name, parameter in model.named_parameters():
-        if kept.isdisjoint(name.split(".")):
-            parameter.data = parameter.data.to(getattr(torch, dtype))
-    return model.eval()
+    return _cast(model, dtype, kept=frozenset(model._keep_in_fp32_modules))
 
 
 def vae_module(architecture: Architecture, dtype: str) -> Any:
     """Build ``AutoencoderKLWan``, all parameters in ``dtype``."""
-    import torch
-
     try:
         from diffusers import AutoencoderKLWan
     except ImportError as error:
@@ -100,7 +90,17 @@ def vae_module(architecture: Architecture, dtype: str) -> Any:
         in_channels=vae.in_channels,
         out_channels=vae.out_channels,
     )
-    return model.to(getattr(torch, dtype)).eval()
+    return _cast(model, dtype, kept=frozenset())
+
+
+def _cast(model: Any, dtype: str, *, kept: frozenset[str]) -> Any:
+    """Hold every parameter in ``dtype``, except below modules named in ``kept``, as loading a checkpoint does."""
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if kept.isdisjoint(name.split(".")):
+            parameter.data = parameter.data.to(getattr(torch, dtype))
+    return model.eval()
 
 
 def _missing(error: ImportError) -> MissingError:

@@ -58,7 +58,19 @@ def _block(config: TextEncoder, geometry: Geometry, norm: Node, calls: int) -> N
             ("dropout", dropout),
         ],
     )
-    return Node("block", "container", calls, children=[("layer.0", layer_0), ("layer.1", layer_1)])
+    clamps = _overflow_clamp(hidden, 2 * calls) if dtype == "float16" else []
+    return Node("block", "residual", calls, ops=clamps, children=[("layer.0", layer_0), ("layer.1", layer_1)])
+
+
+def _overflow_clamp(hidden: Tensor, calls: int) -> list[Op]:
+    """In float16 the reference looks for infinities after each half of a block and clamps."""
+    limit = Tensor(1, "float32")
+    return [
+        ops.elementwise("isinf", Tensor(hidden.elements, "bool"), hidden, calls=calls),
+        ops.elementwise("where", limit, Tensor(1, "bool"), limit, limit, calls=calls),
+        ops.elementwise("neg", limit, limit, calls=calls),
+        ops.elementwise("clamp", hidden, hidden, limit, limit, calls=calls),
+    ]
 
 
 def _norm(config: TextEncoder, rows: int, dtype: str, calls: int) -> Node:

@@ -125,7 +125,7 @@ def _upsampler(volume: Volume, channels: int, *, in_time: bool) -> tuple[Node, V
         ops.resample(
             volume.batch * channels * frames * volume.height * volume.width,
             fine.batch * channels * frames * fine.height * fine.width,
-            volume.dtype,
+            "float32",  # the reference interpolates in float32 whatever the model's type
             calls=times,
         )
         for frames, times in volume.shapes
