@@ -9,13 +9,15 @@ from perfkit_core.errors import UsageError
 from perfkit_core.hotspots import OWN_VALUES, UNITS, analytic_report_of, category_values, check_top, largest, part
 from perfkit_core.schema.analysis import CategoryChange, Change, Comparison, Contributor, Measure, ValueChange
 from perfkit_core.schema.analytic import AnalyticReport
-from perfkit_core.units import format_quantity, format_share
+from perfkit_core.units import format_change, format_quantity, format_share
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
 
 VERDICT_CHANGES = 3
 """Parameter changes that the verdict sentence spells out."""
+
+_NAMED = ("variant", "workload", "architecture")
 
 
 def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) -> Comparison:
@@ -103,9 +105,9 @@ def _categories(base: AnalyticReport, head: AnalyticReport, by: Measure, total: 
 
 
 def _parameter_changes(base: AnalyticReport, head: AnalyticReport) -> dict[str, ValueChange]:
-    """Return what differs in variant, workload, architecture and parameters, by name."""
+    """Return what differs: variant, workload and architecture first, then parameters by name."""
     before, after = _inputs(base), _inputs(head)
-    names = sorted(before.keys() | after.keys())
+    names = [*_NAMED, *sorted((before.keys() | after.keys()) - set(_NAMED))]
     return {
         name: ValueChange(base=before.get(name), head=after.get(name))
         for name in names
@@ -114,8 +116,7 @@ def _parameter_changes(base: AnalyticReport, head: AnalyticReport) -> dict[str, 
 
 
 def _inputs(report: AnalyticReport) -> dict[str, Any]:
-    named = {"variant": report.variant, "workload": report.workload, "architecture": report.architecture}
-    return {**report.parameters, **named}
+    return {**report.parameters, **{name: getattr(report, name) for name in _NAMED}}
 
 
 def _verdict(
@@ -137,7 +138,7 @@ def _verdict(
             f"but {_modules(changed)} differ{_mostly(categories, relative=False)}{cause}."
         )
     direction = "rise" if total.delta > 0 else "fall"
-    relative = f" ({_signed_share(total.delta / total.base)})" if total.base else ""
+    relative = f" ({format_change(total.delta / total.base)})" if total.base else ""
     return (
         f"{name} {direction} from {format_quantity(total.base, by)} to {format_quantity(total.head, by)}{relative}"
         f"{_mostly(categories, relative=True)}; {_modules(changed)} differ{cause}."
@@ -153,10 +154,6 @@ def _mostly(categories: tuple[CategoryChange, ...], *, relative: bool) -> str:
         return ""
     share = f" ({format_share(categories[0].share)} of the change)" if relative else ""
     return f", mostly in {categories[0].name}{share}"
-
-
-def _signed_share(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{format_share(value)}"
 
 
 def _cause(changes: Mapping[str, ValueChange]) -> str:

@@ -33,9 +33,18 @@ def format_share(value: float) -> str:
     return f"{percent:.1f} %"
 
 
-def format_intensity(flops: int, nbytes: int) -> str:
-    """FLOPs per byte moved: ``412.3 FLOP/B``; a dash when nothing is moved."""
-    return f"{_four_digits(flops / nbytes)} FLOP/B" if nbytes else "-"
+def format_change(value: float) -> str:
+    """A relative change: ``+12.5 %``, ``-3.0 %``; from tenfold on as a factor: ``x84.12``."""
+    if value >= 9:
+        return f"x{_four_digits(value + 1)}"
+    return f"{'+' if value > 0 else ''}{format_share(value)}"
+
+
+def format_intensity(value: float | None) -> str:
+    """FLOPs per byte moved: ``412.3 FLOP/B``; a dash when nothing is moved (None)."""
+    if value is None:
+        return "-"
+    return f"{_four_digits(value) if value else 0} FLOP/B"
 
 
 def format_quantity(value: float, by: str) -> str:

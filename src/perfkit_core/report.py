@@ -1,0 +1,131 @@
+"""Reports of a run and of a comparison, rendered from templates as markdown or HTML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfkit_core.errors import MissingError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from perfkit_core.rundir import Run
+    from perfkit_core.schema.analysis import Comparison
+    from perfkit_core.templating import Lookup
+
+REPORT = "report.md"
+SUMMARY = "summary.md"
+COMPARE = "compare.md"
+PAGE = "report.html"
+FORMATS = ("md", "html")
+
+
+def render(run: Run, *, template: str = REPORT, template_dir: Path | None = None, fmt: str = "md") -> str:
+    """Render a run.
+
+    Args:
+        template: Name to look up (``report.md``, ``core:report.md``) or path of a file.
+        template_dir: Folder that is searched before all others.
+        fmt: ``md``, or ``html``: the markdown inside the wrapper template ``report.html``. A template
+            whose name ends in ``.html`` is rendered as it is and needs ``html``.
+
+    Raises:
+        UsageError: The template is missing or broken, or the format is unknown.
+        MissingError: The run has no analytic report.
+        DamagedFileError: A file of the run is damaged.
+    """
+    from perfkit_core.template_context import ReportContext
+
+    _check_format(template, fmt)
+    if run.report is None:
+        raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
+    context = ReportContext(source=run, analytic=run.report)
+    lookup, name = _lookup(template, template_dir, run.index.model)
+    if name.endswith(".html"):
+        return _with_page(lookup, name, REPORT, {"report": context}, context.title)
+    if fmt == "html":
+        return _with_page(lookup, PAGE, name, {"report": context}, context.title)
+    return _markdown(lookup, name, {"report": context})
+
+
+def render_summary(run: Run) -> str:
+    """Render ``analytic/summary.md``. Raises what ``render`` raises."""
+    return render(run, template=SUMMARY)
+
+
+def render_comparison(
+    comparison: Comparison, *, template: str = COMPARE, template_dir: Path | None = None, fmt: str = "md"
+) -> str:
+    """Render a comparison; arguments and errors as for ``render``."""
+    _check_format(template, fmt)
+    lookup, name = _lookup(template, template_dir, "")
+    variables = {"comparison": comparison}
+    title = f"perfkit comparison of {comparison.base} and {comparison.head}"
+    if name.endswith(".html"):
+        return _with_page(lookup, name, COMPARE, variables, title)
+    if fmt == "html":
+        return _with_page(lookup, PAGE, name, variables, title)
+    return _markdown(lookup, name, variables)
+
+
+def list_templates(*, template_dir: Path | None = None) -> list[dict[str, str]]:
+    """Return every template that ``--template`` can name, with its distribution, version, summary, origin and path.
+
+    Raises:
+        UsageError: ``template_dir`` is no directory.
+    """
+    from perfkit_core import template_lookup
+
+    return [info.as_dict() for info in template_lookup.list_templates(template_dir=template_dir)]
+
+
+def _check_format(template: str, fmt: str) -> None:
+    if fmt not in FORMATS:
+        raise UsageError(f"unknown format {fmt!r}", fix=nearest(fmt, FORMATS))
+    if template.endswith(".html") and fmt != "html":
+        raise UsageError(f"template {template} makes HTML", fix="add --format html")
+
+
+def _lookup(template: str, template_dir: Path | None, model: str) -> tuple[Lookup, str]:
+    """Return the lookup and the name in it; a name that no folder has may be a file.
+
+    A file in the working directory never hides a template: ``report.md`` there is more likely a report.
+    """
+    from perfkit_core.template_lookup import template_sources
+    from perfkit_core.templating import Lookup
+
+    sources = template_sources(template_dir=template_dir, model=model)
+    lookup, path = Lookup(sources), Path(template)
+    is_path = "/" in template or "\\" in template
+    if is_path and ":" not in template and template in lookup.names():
+        return lookup, template
+    if is_path or (path.is_file() and ":" not in template and template not in lookup.names()):
+        if not path.is_file():
+            raise UsageError(f"there is no template file {template}", fix=nearest(template, lookup.names()))
+        return Lookup(sources, path), str(path)
+    return lookup, template
+
+
+def _markdown(lookup: Lookup, name: str, variables: dict[str, Any]) -> str:
+    from perfkit_core.templating import render_template
+
+    text = render_template(lookup, name, variables)
+    # Tags that print nothing leave blank lines behind.
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _with_page(lookup: Lookup, wrapper: str, body: str, variables: dict[str, Any], title: str) -> str:
+    """Render an HTML template, which may insert the markdown template ``body``."""
+    from perfkit_core.template_context import Page
+    from perfkit_core.templating import render_template
+
+    page = Page(title=title, make_body=lambda: to_html(_markdown(lookup, body, variables)))
+    return render_template(lookup, wrapper, {**variables, "page": page})
+
+
+def to_html(markdown: str) -> str:
+    """Return markdown (CommonMark and tables) as HTML; raw HTML in it is shown as text."""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
