@@ -118,6 +118,7 @@ class RunContext:
         analytic: The model's analytic spec, or None when no plugin provides one.
         options: Validated options of the backend itself.
         writer: Where to write artifacts; paths are relative to the run directory.
+        tree: The run's cost tree, which checking the inputs has built; None when building it failed.
     """
 
     model: ModelSpec
@@ -127,6 +128,7 @@ class RunContext:
     analytic: AnalyticSpec | None
     options: Options
     writer: RunWriter
+    tree: CostTree | None = None
 
 
 class ProfilerBackend(ABC):

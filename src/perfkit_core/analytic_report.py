@@ -1,0 +1,153 @@
+"""From a cost tree to the persisted analytic report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from perfkit_core.costtree import CostTree, ModuleCost, Node
+from perfkit_core.ops import Op
+from perfkit_core.schema.analytic import (
+    AnalyticReport,
+    CategoryRecord,
+    ModuleRecord,
+    OpRecord,
+    StageRecord,
+    Totals,
+)
+
+
+def analytic_report(
+    tree: CostTree,
+    *,
+    model: str,
+    variant: str,
+    workload: str,
+    parameters: Mapping[str, int | float | bool | str | None],
+) -> AnalyticReport:
+    """Return the report of ``tree``; every number is an exact integer of any size.
+
+    Args:
+        parameters: Resolved model and workload parameters.
+    """
+    rows = tree.rows()
+    return AnalyticReport(
+        model=model,
+        variant=variant,
+        workload=workload,
+        architecture=tree.architecture,
+        parameters=dict(parameters),
+        geometry=dict(tree.geometry),
+        totals=totals(tree),
+        stages=tuple(_stages(tree)),
+        categories=tuple(categories(rows)),
+        modules=tuple(module_records(rows)),
+        notes=tuple(tree.notes),
+        not_modelled=tuple(tree.not_modelled),
+    )
+
+
+def totals(tree: CostTree) -> Totals:
+    """Return the sums over the whole run and its memory."""
+    total = tree.total()
+    return Totals(
+        flops=total.flops,
+        elementwise_flops=total.elementwise_flops,
+        parameters=total.parameters,
+        weight_bytes=total.weight_bytes,
+        bytes_read=total.bytes_read,
+        bytes_written=total.bytes_written,
+        kv_cache_bytes=tree.memory.kv_cache_bytes,
+        peak_memory_bytes=tree.memory.peak_bytes,
+    )
+
+
+def _stages(tree: CostTree) -> Iterable[StageRecord]:
+    for name, node in tree.stages:
+        cost = node.inclusive
+        yield StageRecord(
+            path=name,
+            calls=node.calls,
+            flops=cost.flops,
+            elementwise_flops=cost.elementwise_flops,
+            bytes_read=cost.bytes_read,
+            bytes_written=cost.bytes_written,
+            parameters=cost.parameters,
+            weight_bytes=cost.weight_bytes,
+            peak_activation_bytes=tree.memory.activation_bytes.get(name, 0),
+        )
+
+
+def categories(rows: Sequence[ModuleCost]) -> list[CategoryRecord]:
+    """Return own FLOPs and bytes per category, most FLOPs first; categories without any are left out."""
+    flops: dict[str, int] = {}
+    nbytes: dict[str, int] = {}
+    for _, node in rows:
+        own, name = node.own, node.category
+        flops[name] = flops.get(name, 0) + own.flops
+        nbytes[name] = nbytes.get(name, 0) + own.bytes_read + own.bytes_written
+    all_flops, all_bytes = sum(flops.values()), sum(nbytes.values())
+    names = sorted((name for name in flops if flops[name] or nbytes[name]), key=lambda name: (-flops[name], name))
+    return [
+        CategoryRecord(
+            name=name,
+            flops=flops[name],
+            share=flops[name] / all_flops if all_flops else 0.0,
+            bytes=nbytes[name],
+            bytes_share=nbytes[name] / all_bytes if all_bytes else 0.0,
+        )
+        for name in names
+    ]
+
+
+def module_records(rows: Sequence[ModuleCost]) -> list[ModuleRecord]:
+    """Return one record per row; what identical modules share is built and checked once."""
+    shared: dict[int, dict[str, Any]] = {}
+    records: list[ModuleRecord] = []
+    validate = ModuleRecord.model_validate
+    for path, node in rows:
+        fields = shared.get(id(node))
+        if fields is None:
+            fields = shared[id(node)] = module_values(node)
+            fields["ops"] = tuple(OpRecord.model_validate(op_values(op)) for op in node.ops)
+        fields["path"] = path
+        records.append(validate(fields))
+    return records
+
+
+def module_values(node: Node) -> dict[str, Any]:
+    """Return the values of one module as plain data, without its path and operations."""
+    own, inclusive = node.own, node.inclusive
+    return {
+        "kind": node.kind,
+        "category": node.category,
+        "calls": node.calls,
+        "flops": inclusive.flops,
+        "own_flops": own.flops,
+        "elementwise_flops": inclusive.elementwise_flops,
+        "own_elementwise_flops": own.elementwise_flops,
+        "parameters": inclusive.parameters,
+        "own_parameters": own.parameters,
+        "weight_bytes": inclusive.weight_bytes,
+        "own_weight_bytes": own.weight_bytes,
+        "bytes_read": inclusive.bytes_read,
+        "own_bytes_read": own.bytes_read,
+        "bytes_written": inclusive.bytes_written,
+        "own_bytes_written": own.bytes_written,
+        "activation_bytes": inclusive.activation_bytes,
+        "own_activation_bytes": own.activation_bytes,
+    }
+
+
+def op_values(op: Op) -> dict[str, Any]:
+    """Return one operation as plain data; FLOPs and bytes of all its calls."""
+    return {
+        "kind": op.kind,
+        "name": op.name,
+        "dims": dict(op.dims),
+        "dtype": op.dtype,
+        "calls": op.calls,
+        "flops": op.flops * op.calls,
+        "bytes_read": op.bytes_read * op.calls,
+        "bytes_written": op.bytes_written * op.calls,
+    }

@@ -1,0 +1,322 @@
+"""The public Python API: what the command line does, as functions for notebooks and scripts.
+
+Arguments are explicit: unlike the command line, nothing is read from the environment or from settings
+files. Tables come as plain records, or as a data frame where pandas is installed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfkit_core import rundir
+from perfkit_core.errors import CheckFailed, MissingError
+from perfkit_core.plan import Subject, resolve_plan, resolve_subject
+from perfkit_core.rundir import Run
+from perfkit_core.schema.analysis import Comparison, Hotspots, Measure
+from perfkit_core.schema.run import PluginRecord
+from perfkit_core.settings import ResolvedSettings, load_settings
+
+if TYPE_CHECKING:
+    import pandas
+
+    from perfkit_core.costtree import Cost, CostTree
+    from perfkit_core.registry import Registry
+    from perfkit_core.schema.analytic import AnalyticReport
+
+__all__ = [
+    "Comparison",
+    "Estimate",
+    "Hotspots",
+    "Run",
+    "compare",
+    "estimate",
+    "export",
+    "fail_if_above",
+    "hotspots",
+    "load_run",
+    "run",
+    "write_comparison",
+]
+
+StrPath = str | os.PathLike[str]
+
+
+class Estimate:
+    """The analytic answer for one model on one workload, in memory.
+
+    Attributes:
+        subject: Model, variant, workload and their resolved parameters.
+        tree: The cost tree; ``tree.rows()`` gives every module as a pair of path and node.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.tree: CostTree = subject.estimate()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every resolved model and workload parameter."""
+        return self.subject.parameters()
+
+    @cached_property
+    def total(self) -> Cost:
+        """Sums over the whole run: FLOPs, parameters, bytes."""
+        return self.tree.total()
+
+    def report(self) -> AnalyticReport:
+        """Return the full report, as ``perfkit run`` writes it to ``analytic/report.json``."""
+        from perfkit_core.analytic_report import analytic_report
+
+        return analytic_report(
+            self.tree,
+            model=self.subject.model.name,
+            variant=self.subject.request.variant,
+            workload=self.subject.workload.name,
+            parameters=self.parameters,
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record per module: the fields of ``modules`` in the report, without ``ops``."""
+        from perfkit_core.analytic_report import module_values
+
+        values: dict[int, dict[str, Any]] = {}
+        rows: list[dict[str, Any]] = []
+        for path, node in self.tree.rows():
+            known = values.get(id(node))
+            if known is None:
+                known = values[id(node)] = module_values(node)
+            rows.append({"path": path, **known})
+        return rows
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return ``rows()`` as a data frame; integers beyond 64 bits stay exact Python integers.
+
+        Raises:
+            MissingError: pandas is not installed.
+        """
+        return frame(self.rows())
+
+
+def estimate(
+    model: str,
+    *,
+    variant: str | None = None,
+    workload: str | None = None,
+    checkpoint: StrPath | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Estimate:
+    """Estimate what a run should cost; nothing is written.
+
+    Args:
+        model: Model name.
+        variant: Variant; the model's first by default.
+        workload: Workload; the variant's own by default.
+        checkpoint: Directory to read the architecture from instead of bundled metadata.
+        options: Overrides of model and workload parameters.
+
+    Raises:
+        UsageError: A name or value is unknown or does not fit.
+        MissingError: A plugin or a file of the checkpoint is missing.
+    """
+    settings = _settings(model=model, variant=variant, workload=workload, checkpoint=checkpoint)
+    return Estimate(resolve_subject(settings.settings, dict(options or {}), _registry()))
+
+
+def run(
+    model: str,
+    *,
+    variant: str | None = None,
+    workload: str | None = None,
+    checkpoint: StrPath | None = None,
+    options: Mapping[str, Any] | None = None,
+    backends: Sequence[str] = (),
+    exporters: Sequence[str] = (),
+    out: StrPath | None = None,
+    template: str | None = None,
+    template_dir: StrPath | None = None,
+) -> Run:
+    """Analyse a model on a workload and write a run directory.
+
+    A pass that fails does not raise: look at ``index.status`` and ``index.error`` of the result.
+
+    Args:
+        model: Model name.
+        variant: Variant; the model's first by default.
+        workload: Workload; the variant's own by default.
+        checkpoint: Directory to read the architecture from instead of bundled metadata.
+        options: Overrides of model and workload parameters; ``backend.name`` for those of backends.
+        backends: Backends besides ``analytic``.
+        exporters: Exporters to run after the passes.
+        out: Run directory; a new one below ``perfkit-runs/`` by default.
+        template: Template of the report.
+        template_dir: Directory with template overrides.
+
+    Raises:
+        UsageError: A name or value is unknown or does not fit, or ``out`` cannot be used.
+        MissingError: A plugin or file is missing, or a file cannot be written.
+    """
+    return run_resolved(
+        _settings(
+            model=model,
+            variant=variant,
+            workload=workload,
+            checkpoint=checkpoint,
+            set=dict(options or {}),
+            backends=tuple(backends),
+            exporters=tuple(exporters),
+            out=out,
+            template=template,
+            template_dir=template_dir,
+        )
+    )
+
+
+def run_resolved(resolved: ResolvedSettings) -> Run:
+    """Do what ``run`` does, with settings that are merged already."""
+    from perfkit_core import driver
+
+    registry = _registry()
+    return driver.run(resolve_plan(resolved, registry), active_plugins(registry))
+
+
+def load_run(path: StrPath) -> Run:
+    """Read a run directory.
+
+    Raises:
+        MissingError: There is no run.
+        DamagedFileError: Its index is damaged or of an unknown schema.
+    """
+    return rundir.load_run(Path(path))
+
+
+def hotspots(run: Run, *, by: Measure = "flops", top: int = 10, top_categories: int = 5) -> Hotspots:
+    """Return the modules and categories with the largest own values.
+
+    Raises:
+        UsageError: The measure is unknown, or a count is below 1.
+        MissingError: The run does not hold the measure.
+        DamagedFileError: A file of the run is damaged.
+    """
+    from perfkit_core.hotspots import hotspots as rank
+
+    return rank(run, by=by, top=top, top_categories=top_categories)
+
+
+def compare(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) -> Comparison:
+    """Return what accounts for the difference between two runs of one model.
+
+    Raises:
+        UsageError: The runs are of different models, or an argument is not accepted.
+        MissingError: A run does not hold the measure.
+        DamagedFileError: A file of a run is damaged.
+    """
+    from perfkit_core.compare import compare_runs
+
+    return compare_runs(base, head, by=by, top=top)
+
+
+def write_comparison(comparison: Comparison, base: Run, head: Run, *, out: StrPath | None = None) -> tuple[Path, ...]:
+    """Write a comparison as ``<base name>.json`` and ``.md`` and return both files.
+
+    Args:
+        comparison: What ``compare`` returned for the two runs.
+        base: Its base run.
+        head: Its head run, whose ``compare`` directory is the default place.
+        out: Directory to write to instead; created when missing.
+
+    Raises:
+        MissingError: A file cannot be written.
+    """
+    from perfkit_core.report import render_comparison
+
+    name = base.path.resolve().name
+    texts = {".json": comparison.model_dump_json(indent=1) + "\n", ".md": render_comparison(comparison)}
+    if out is None:
+        writer = rundir.open_run(head.path)
+        files = tuple(writer.write_text(f"compare/{name}{suffix}", text) for suffix, text in texts.items())
+        writer.update()
+        return files
+    directory = Path(out)
+    for suffix, text in texts.items():
+        rundir.write_atomically(directory / f"{name}{suffix}", text)
+    return tuple(directory / f"{name}{suffix}" for suffix in texts)
+
+
+def export(
+    run: Run, exporter: str, *, output: StrPath | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[Path, ...]:
+    """Write a run in another format and return the files written.
+
+    Args:
+        run: The run.
+        exporter: Exporter name.
+        output: Output file; ``exports/<exporter><suffix>`` in the run directory by default.
+        options: Parameters of the exporter; a prefix ``<exporter>.`` is accepted.
+
+    Raises:
+        UsageError: The exporter or a parameter is unknown.
+        MissingError: A file cannot be written, or the run lacks what the exporter needs.
+        ToolError: The exporter failed.
+    """
+    from perfkit_core import driver
+    from perfkit_core.options import build_options
+
+    spec = _registry().exporter(exporter)
+    values = {name.removeprefix(f"{spec.name}."): value for name, value in (options or {}).items()}
+    checked = build_options(spec.options, values, owner=f"exporter {spec.name!r}")
+    return driver.export(run, spec, checked, output=Path(output) if output is not None else None)
+
+
+def fail_if_above(comparison: Comparison, limit: float) -> None:
+    """Raise if the head run exceeds the base run by more than ``limit`` (0.05 is 5 %).
+
+    Raises:
+        CheckFailed: It does. From a base of 0, any increase does.
+    """
+    change = comparison.relative_change
+    if comparison.total.delta <= 0 or (change is not None and change <= limit):
+        return
+    grown = "from 0" if change is None else f"by {100 * change:.4g} %"
+    raise CheckFailed(
+        f"{comparison.by} grew {grown}, more than the {100 * limit:.4g} % that --fail-above allows",
+        fix=f"perfkit compare {comparison.base} {comparison.head} names what accounts for it",
+    )
+
+
+def frame(records: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
+    """Return plain records as a data frame.
+
+    Raises:
+        MissingError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise MissingError(
+            "a data frame needs pandas, which is not installed", fix="pip install 'perfkit-core[frame]'"
+        ) from None
+    return pd.DataFrame.from_records(list(records))
+
+
+def active_plugins(registry: Registry) -> tuple[PluginRecord, ...]:
+    """Return the plugins that take part in every run, for its index."""
+    return tuple(
+        PluginRecord(name=plugin.name, distribution=plugin.distribution, version=plugin.version)
+        for plugin in registry.plugins
+        if plugin.status == "active"
+    )
+
+
+def _registry() -> Registry:
+    from perfkit_core.registry import registry
+
+    return registry()
+
+
+def _settings(**values: Any) -> ResolvedSettings:
+    given = {name: value for name, value in values.items() if value is not None}
+    return load_settings(given, environ={}, directory=Path("/"))

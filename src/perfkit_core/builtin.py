@@ -1,0 +1,40 @@
+"""The built-in plugin: what perfkit-core itself registers."""
+
+from __future__ import annotations
+
+from perfkit_core.hookspecs import hookimpl
+from perfkit_core.specs import BackendSpec, ExporterSpec, ProfilerBackend
+
+
+@hookimpl
+def perfkit_backends() -> list[BackendSpec]:
+    """Return the backends that need no other distribution."""
+    return [
+        BackendSpec(
+            name="analytic",
+            summary="FLOPs, bytes, parameters and memory of every module from formulas; needs no GPU and no torch",
+            factory=_analytic,
+        )
+    ]
+
+
+@hookimpl
+def perfkit_exporters() -> list[ExporterSpec]:
+    """Return the exporters that need no other distribution."""
+    from perfkit_core.exporters.csv import CsvOptions, export_csv
+
+    return [
+        ExporterSpec(
+            name="csv",
+            summary="one row per module with every value, for spreadsheets and data frames",
+            suffix=".csv",
+            export=export_csv,
+            options=CsvOptions,
+        )
+    ]
+
+
+def _analytic() -> ProfilerBackend:
+    from perfkit_core.backends.analytic import AnalyticBackend
+
+    return AnalyticBackend()

@@ -1,0 +1,185 @@
+"""The lazy command group: a static table of commands, each loaded when it is used.
+
+Also the one place where an exception becomes an exit code and a line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+import perfkit_core
+from perfkit_core.errors import PerfkitError, UsageError, nearest
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("perfkit_core.cli.run", "Analyse a model on a workload and write a run directory."),
+    "verify": ("perfkit_core.cli.verify", "Compare the analytic view with the real implementation."),
+    "hotspots": ("perfkit_core.cli.hotspots", "Show where a run spends most."),
+    "compare": ("perfkit_core.cli.compare", "Show what accounts for the difference between two runs."),
+    "report": ("perfkit_core.cli.report", "Render the report of a run."),
+    "export": ("perfkit_core.cli.export", "Write a run in another format."),
+    "list": ("perfkit_core.cli.listing", "List models, workloads, backends, exporters or templates."),
+    "plugins": ("perfkit_core.cli.plugins", "Show installed plugins and their status."),
+    "doctor": ("perfkit_core.cli.doctor", "Check this machine, the settings and the plugins."),
+}
+"""Command name to the module that holds it (as ``command``) and its line in ``perfkit --help``."""
+
+INTERRUPTED = 130
+
+
+class Invocation:
+    """What one invocation shares between the group, its command and the error handler.
+
+    Attributes:
+        debug: Whether errors show their traceback.
+    """
+
+    def __init__(self) -> None:
+        self.debug = False
+
+
+class LazyGroup(click.Group):
+    """Finds commands in ``COMMANDS`` and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        if not any(param.name == "debug" for param in command.params):
+            command.params.append(debug_option())
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look up the command that ``args`` begin with.
+
+        Raises:
+            UsageError: There is no such command.
+        """
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"there is no command {args[0]!r}", fix=nearest(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Set up the log and run the command."""
+        from perfkit_core.cli.output import log_to_stderr
+
+        log_to_stderr(debug=ctx.ensure_object(Invocation).debug)
+        return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = "perfkit",
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command; unless ``standalone_mode`` is off, turn every outcome into an exit code."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        invocation = Invocation()
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=invocation, **extra)
+            flush_output()
+        except Exception as error:  # noqa: BLE001 - the outermost frame: report, never a bare traceback
+            _exit_with(error, invocation)
+        except KeyboardInterrupt:  # raised while the interpreter was importing, before click took over
+            _say("interrupted")
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def debug_option() -> click.Option:
+    """Return ``--debug``, which every command and the group accept."""
+
+    def switch_on(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+        if value:
+            from perfkit_core.cli.output import log_to_stderr
+
+            ctx.ensure_object(Invocation).debug = True
+            log_to_stderr(debug=True)
+        return value
+
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        envvar="PERFKIT_DEBUG",
+        callback=switch_on,
+        help="Show tracebacks and debug messages.",
+    )
+
+
+def flush_output() -> None:
+    """Flush stdout; a reader that has gone away is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+
+
+def discard_output() -> None:
+    """Point stdout at nothing, so that no later write or the exit of the interpreter fails."""
+    import os
+
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+
+
+def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
+    if invocation.debug and not isinstance(error, click.Abort):
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, click.Abort):
+        _say("interrupted")
+        sys.exit(INTERRUPTED)
+    if isinstance(error, click.ClickException):
+        _say(f"error: {_one_line(error.format_message())}")
+        context = getattr(error, "ctx", None)
+        _say(f"fix: {context.command_path if context else 'perfkit'} --help")
+        sys.exit(2)
+    if isinstance(error, PerfkitError):
+        _say(f"error: {_one_line(error.message)}")
+        if error.fix:
+            _say(f"fix: {_one_line(error.fix)}")
+        sys.exit(error.exit_code)
+    _say(f"error: perfkit itself failed: {_one_line(f'{type(error).__name__}: {error}')}")
+    _say("fix: repeat the command with --debug and report the traceback")
+    sys.exit(PerfkitError.exit_code)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+perfkit = LazyGroup(
+    name="perfkit",
+    help="What a model should cost, what it does cost, where the gap is and what to do first.",
+    params=[debug_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+perfkit = click.version_option(perfkit_core.__version__, prog_name="perfkit")(perfkit)

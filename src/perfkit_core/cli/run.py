@@ -1,0 +1,103 @@
+"""``perfkit run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfkit_core.cli.options import json_option, settings_from, subject_options
+from perfkit_core.cli.output import emit, emit_json, emit_table
+from perfkit_core.errors import ToolError
+
+if TYPE_CHECKING:
+    from perfkit_core.rundir import Run
+
+HOTSPOTS = 10
+
+
+@click.command("run")
+@subject_options
+@click.option("--backend", "backends", metavar="NAME", multiple=True, help="Backend besides analytic; repeatable.")
+@click.option("--exporter", "exporters", metavar="NAME", multiple=True, help="Exporter to run; repeatable.")
+@click.option("--out", metavar="DIR", help="Run directory; a new one below perfkit-runs/ by default.")
+@click.option("--config", metavar="FILE", help="Settings file: config.yaml of a run repeats that run.")
+@json_option
+def command(*, config: str | None, as_json: bool, **values: Any) -> None:
+    r"""Analyse a model on a workload and write a run directory.
+
+    \b
+    perfkit run --model wan2_1
+    perfkit run --model wan2_1 --workload p512 --set num_inference_steps=30 --out R
+    """
+    from perfkit_core.api import run_resolved
+
+    run = run_resolved(settings_from(values, config=config))
+    if as_json:
+        emit_json(run_summary(run))
+    else:
+        show_run(run)
+    if run.index.status != "done":
+        raise ToolError(
+            f"run {run.path} is {run.index.status}: {run.index.error}", fix=f"what was collected is kept in {run.path}"
+        )
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """Return what ``--json`` prints: the index and where the run is."""
+    return {"run_dir": str(run.path), **run.index.as_dict()}
+
+
+def show_run(run: Run) -> None:
+    """Print totals per stage, the whole, the memory, the hotspots and where the report is."""
+    from perfkit_core.hotspots import hotspots
+    from perfkit_core.rundir import REPORT
+    from perfkit_core.units import format_bytes, format_count, format_flops, format_share
+
+    index = run.index
+    emit(f"{index.model} {index.variant}, workload {index.workload}: {index.status}")
+    if run.report is None or index.totals is None:
+        return
+    stages = [
+        (
+            stage.path,
+            format_count(stage.calls),
+            format_flops(stage.flops),
+            format_bytes(stage.bytes_read),
+            format_bytes(stage.bytes_written),
+            format_count(stage.parameters),
+        )
+        for stage in index.stages
+    ]
+    totals = run.report.totals
+    whole = (
+        "whole run",
+        "",
+        format_flops(totals.flops),
+        format_bytes(totals.bytes_read),
+        format_bytes(totals.bytes_written),
+        format_count(totals.parameters),
+    )
+    emit("")
+    emit_table(("stage", "calls", "FLOPs", "read", "written", "parameters"), [*stages, whole], right=range(1, 6))
+    emit("")
+    emit(
+        f"weights {format_bytes(totals.weight_bytes)}, peak memory {format_bytes(totals.peak_memory_bytes)} (estimate)"
+    )
+    ranked = hotspots(run, top=HOTSPOTS)
+    emit("")
+    emit_table(
+        ("largest own FLOPs", "FLOPs", "share"),
+        [(layer.path, format_flops(layer.value), format_share(layer.share)) for layer in ranked.layers],
+        right=(1, 2),
+    )
+    emit("")
+    emit_table(
+        ("category", "FLOPs", "share"),
+        [(group.name, format_flops(group.value), format_share(group.share)) for group in ranked.categories],
+        right=(1, 2),
+    )
+    emit("")
+    for note in run.report.notes:
+        emit(f"note: {note}")
+    emit(f"report: {run.path / REPORT}")

@@ -1,0 +1,222 @@
+"""Carries out a plan: passes, exporters and documents, with an index that says how far the run got."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import perfkit_core
+from perfkit_core import rundir
+from perfkit_core.assumptions import assumptions
+from perfkit_core.environment import environment
+from perfkit_core.errors import PerfkitError, ToolError
+from perfkit_core.options import Options
+from perfkit_core.plan import Plan
+from perfkit_core.rundir import Run, RunWriter
+from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.schema.run import (
+    PassRecord,
+    PluginRecord,
+    RunIndex,
+    RunStage,
+    RunStatus,
+    RunTotals,
+)
+from perfkit_core.specs import BackendSpec, ExporterSpec, RunContext
+
+_log = logging.getLogger(__name__)
+
+
+def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
+    """Carry out ``plan`` in a new run directory.
+
+    A pass or exporter that fails is recorded in the index and leaves the others' results; the status
+    of the returned run is then ``partial`` or ``failed``.
+
+    Args:
+        plugins: The active plugins, for the index.
+
+    Raises:
+        UsageError: The run directory cannot be created.
+        MissingError: A file cannot be written.
+    """
+    writer = rundir.create_run(plan.settings.out, _first_index(plan, plugins))
+    try:
+        _write_inputs(writer, plan, plugins)
+        for position in range(len(plan.backends)):
+            _backend_pass(writer, plan, position)
+        writer.write_text(rundir.ASSUMPTIONS, assumptions(plan))
+        errors = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.error]
+        errors += _write_reports(writer, plan)
+        for spec, options in plan.exporters:
+            errors += _export(writer, spec, options)
+        writer.update(status=_status(writer.index.passes, errors), error="; ".join(errors))
+    except KeyboardInterrupt:
+        writer.update(status="interrupted", error="interrupted by the user")
+        raise
+    except BaseException as error:
+        _record_fault(writer, error)
+        raise
+    return writer.run()
+
+
+def _first_index(plan: Plan, plugins: Sequence[PluginRecord]) -> RunIndex:
+    subject = plan.subject
+    return RunIndex(
+        perfkit_version=perfkit_core.__version__,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        status="running",
+        model=subject.model.name,
+        variant=subject.request.variant,
+        workload=subject.workload.name,
+        plugins=tuple(plugins),
+        settings_origins=dict(sorted(plan.origins.items())),
+        totals=None,
+        stages=(),
+        passes=tuple(PassRecord(backend=spec.name, status="pending", seconds=0.0) for spec, _ in plan.backends),
+        files=(),
+    )
+
+
+def _write_inputs(writer: RunWriter, plan: Plan, plugins: Sequence[PluginRecord]) -> None:
+    values = plan.settings.model_dump(mode="json", exclude={"out"}, exclude_none=True)
+    writer.write_yaml(rundir.CONFIG, values)
+    writer.write_json(rundir.ENVIRONMENT, environment(sorted({plugin.distribution for plugin in plugins})))
+
+
+def _backend_pass(writer: RunWriter, plan: Plan, position: int) -> None:
+    spec, options = plan.backends[position]
+    run_pass(writer, position, spec.name, lambda: _collect(writer, plan, spec, options))
+
+
+def _collect(writer: RunWriter, plan: Plan, spec: BackendSpec, options: Options) -> None:
+    subject = plan.subject
+    spec.factory().collect(
+        RunContext(
+            model=subject.model,
+            request=subject.request,
+            workload=subject.workload,
+            workload_options=subject.workload_options,
+            analytic=subject.analytic,
+            options=options,
+            writer=writer,
+            tree=plan.tree,
+        )
+    )
+
+
+def run_pass(writer: RunWriter, position: int, name: str, work: Callable[[], None]) -> None:
+    """Do one pass: the index shows it running, then how it ended; a fault is recorded, not raised."""
+    _set_pass(writer, position, PassRecord(backend=name, status="running", seconds=0.0))
+    started = time.perf_counter()
+    error = _attempt(writer, f"passes/{position:02d}-{name}/traceback.txt", work)
+    seconds = round(time.perf_counter() - started, 6)
+    if error:
+        _log.error("backend %s failed: %s", name, error)
+    _set_pass(
+        writer, position, PassRecord(backend=name, status="failed" if error else "done", seconds=seconds, error=error)
+    )
+
+
+def _set_pass(writer: RunWriter, position: int, record: PassRecord) -> None:
+    passes = list(writer.index.passes)
+    passes[position] = record
+    report = writer.records.get(rundir.ANALYTIC_REPORT)
+    if isinstance(report, AnalyticReport) and writer.index.totals is None:
+        writer.update(passes=tuple(passes), totals=_totals(report), stages=_stages(report))
+    else:
+        writer.update(passes=tuple(passes))
+
+
+def _totals(report: AnalyticReport) -> RunTotals:
+    return RunTotals(**{name: getattr(report.totals, name) for name in RunTotals.model_fields})
+
+
+def _stages(report: AnalyticReport) -> tuple[RunStage, ...]:
+    return tuple(RunStage(**{name: getattr(stage, name) for name in RunStage.model_fields}) for stage in report.stages)
+
+
+def _attempt(writer: RunWriter, traceback_file: str, work: Callable[[], None]) -> str:
+    """Do ``work`` and return in one line why it failed, or an empty text."""
+    try:
+        work()
+    except PerfkitError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything; the trace is kept with the run
+        writer.write_text(traceback_file, traceback.format_exc())
+        return _one_line(error)
+    return ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def export(run: Run, spec: ExporterSpec, options: Options, *, output: Path | None = None) -> tuple[Path, ...]:
+    """Write a finished run in another format; by default into its ``exports`` directory, and its index.
+
+    Raises:
+        PerfkitError: The exporter refused, or a file cannot be written.
+        ToolError: The exporter failed.
+    """
+    path = run.path / "exports" / f"{spec.name}{spec.suffix}" if output is None else output
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files = tuple(spec.export(run, path, options))
+    except PerfkitError:
+        raise
+    except Exception as error:
+        raise ToolError(
+            f"exporter {spec.name!r} failed on {run.path}: {_one_line(error)}", fix="repeat it with --debug"
+        ) from error
+    if output is None:
+        writer = rundir.open_run(run.path)
+        writer.add_files(files)
+        writer.update()
+    return files
+
+
+def _export(writer: RunWriter, spec: ExporterSpec, options: Options) -> list[str]:
+    def work() -> None:
+        path = writer.path / "exports" / f"{spec.name}{spec.suffix}"
+        path.parent.mkdir(exist_ok=True)
+        writer.add_files(spec.export(writer.run(), path, options))
+
+    return _failure(f"exporter {spec.name}", _attempt(writer, f"exports/{spec.name}-traceback.txt", work))
+
+
+def _write_reports(writer: RunWriter, plan: Plan) -> list[str]:
+    def work() -> None:
+        from perfkit_core.report import SUMMARY, render
+
+        finished, folder = writer.run(), plan.settings.template_dir
+        if finished.report is not None:
+            writer.write_text(rundir.ANALYTIC_SUMMARY, render(finished, template=SUMMARY, template_dir=folder))
+            writer.write_text(rundir.REPORT, render(finished, template=plan.settings.template, template_dir=folder))
+
+    return _failure("report", _attempt(writer, "report-traceback.txt", work))
+
+
+def _failure(what: str, error: str) -> list[str]:
+    if not error:
+        return []
+    _log.error("%s failed: %s", what, error)
+    return [f"{what}: {error}"]
+
+
+def _status(passes: Sequence[PassRecord], errors: Sequence[str]) -> RunStatus:
+    if not errors:
+        return "done"
+    return "partial" if any(done.status == "done" for done in passes) else "failed"
+
+
+def _record_fault(writer: RunWriter, error: BaseException) -> None:
+    """Note in the index why the run ended early; when even that cannot be written, say so."""
+    try:
+        writer.update(status="failed", error=_one_line(error))
+    except PerfkitError as second:
+        _log.error("the index could not be updated: %s", second)

@@ -1,0 +1,309 @@
+"""The run directory: atomic writes, an index that always tells how far the run got, and reading it back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from perfkit_core.errors import DamagedFileError, MissingError, UsageError
+from perfkit_core.schema.base import Record
+from perfkit_core.schema.run import RunIndex
+
+if TYPE_CHECKING:
+    from perfkit_core.schema.analytic import AnalyticReport
+    from perfkit_core.schema.verify import VerifyReport
+
+INDEX = "run.json"
+ANALYTIC_REPORT = "analytic/report.json"
+ANALYTIC_SUMMARY = "analytic/summary.md"
+VERIFY_LAYERS = "verify/layers.json"
+VERIFY_TOTALS = "verify/end2end.json"
+CONFIG = "config.yaml"
+ENVIRONMENT = "env.json"
+ASSUMPTIONS = "assumptions.md"
+REPORT = "report.md"
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory as it was when it was read.
+
+    Attributes:
+        path: The directory.
+        index: Its ``run.json``.
+    """
+
+    path: Path
+    index: RunIndex
+
+    @cached_property
+    def report(self) -> AnalyticReport | None:
+        """The analytic report, read at first use; None when the run has none.
+
+        Raises:
+            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+        """
+        from perfkit_core.schema.analytic import AnalyticReport
+
+        return self._listed(ANALYTIC_REPORT, AnalyticReport)
+
+    @cached_property
+    def verification(self) -> VerifyReport | None:
+        """The comparison with the real implementation; None when the run was not verified.
+
+        Raises:
+            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+        """
+        from perfkit_core.schema.verify import VerifyReport
+
+        return self._listed(VERIFY_LAYERS, VerifyReport)
+
+    def _listed(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
+        return read_record(self.path / name, kind) if name in self.index.files else None
+
+
+class RunWriter:
+    """Writes the files of one run; each appears whole or not at all.
+
+    Args:
+        path: The run directory, which exists.
+        index: What ``run.json`` says so far; written at once.
+        records: Records already in memory, by file name, which the finished ``Run`` need not read again.
+    """
+
+    def __init__(self, path: Path, index: RunIndex) -> None:
+        self.path = path
+        self.index = index
+        self.records: dict[str, Record] = {}
+        self._files = {INDEX, *index.files}
+        self.update()
+
+    def update(self, **changes: Any) -> None:
+        """Rewrite ``run.json`` with the given fields changed and the files written so far."""
+        self.index = self.index.model_copy(update={**changes, "files": tuple(sorted(self._files))})
+        write_atomically(self.path / INDEX, self.index.model_dump_json(indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write ``text`` to ``name``, a path relative to the run directory, and return the full path."""
+        target = self.path / name
+        write_atomically(target, text)
+        self._files.add(name)
+        return target
+
+    def write_json(self, name: str, content: Record | Mapping[str, Any]) -> Path:
+        """Write a record or plain values as JSON."""
+        if isinstance(content, Record):
+            self.records[name] = content
+            return self.write_text(name, content.model_dump_json(indent=1) + "\n")
+        return self.write_text(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_yaml(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write plain values as YAML: one line per entry, scalars and lists as JSON, which YAML includes."""
+        return self.write_text(name, "".join(_yaml_lines(content)))
+
+    def add_files(self, paths: Iterable[Path]) -> None:
+        """Enter files that something else wrote into the run directory; those outside are ignored."""
+        root = self.path.resolve()
+        for path in paths:
+            resolved = path.resolve()
+            if resolved.is_relative_to(root):
+                self._files.add(resolved.relative_to(root).as_posix())
+
+    def run(self) -> Run:
+        """Return the run as written so far."""
+        run = Run(path=self.path, index=self.index)
+        for attribute, name in (("report", ANALYTIC_REPORT), ("verification", VERIFY_LAYERS)):
+            if name in self.records:
+                run.__dict__[attribute] = self.records[name]  # what the cached property would read back
+        return run
+
+
+def _yaml_lines(content: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{key}:\n", *_yaml_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {_yaml_scalar(value)}\n")
+    return lines
+
+
+def _yaml_scalar(value: Any) -> str:
+    # PyYAML reads escaped surrogate pairs as two characters: only what fits one escape may be escaped.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 so that ``path`` holds either its old content or all of the new.
+
+    Raises:
+        MissingError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MissingError(
+            f"cannot write {path}: {error.strerror}", fix="free some space or choose another --out"
+        ) from None
+
+
+def create_run(out: Path | None, index: RunIndex) -> RunWriter:
+    """Create the run directory with an index of status ``running``.
+
+    Args:
+        out: The directory; one below ``perfkit-runs/`` named after time, model and workload by default.
+            A run that is there already is renamed to ``<out>.1``, ``<out>.2``…, never deleted.
+
+    Raises:
+        UsageError: The directory holds something else, or cannot be created.
+    """
+    if out is None:
+        return RunWriter(_create_default(index), index)
+    check_out(out)
+    try:
+        if out.is_dir() and (out / INDEX).exists():
+            _move_aside(out)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(out, error) from None
+    return RunWriter(out, index)
+
+
+def check_out(out: Path) -> None:
+    """Refuse ``out`` if it is a file, lies below one, or holds anything but a run.
+
+    Raises:
+        UsageError: With the reason.
+    """
+    try:
+        if not out.exists():
+            parent = next(folder for folder in (*out.absolute().parents,) if folder.exists())
+            if not parent.is_dir():
+                raise UsageError(f"--out {out}: {parent} is a file", fix="choose another --out")
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise UsageError(f"--out {out}: {parent} is not writable", fix="choose another --out")
+            return
+        if not out.is_dir():
+            raise UsageError(f"--out {out} is a file", fix="name a directory")
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise UsageError(f"--out {out} is not writable", fix="choose another --out")
+        if not (out / INDEX).exists() and any(out.iterdir()):
+            raise UsageError(f"--out {out} holds other files and no run", fix="choose a new or empty directory")
+    except OSError as error:
+        raise _unusable(out, error) from None
+
+
+def _unusable(out: Path, error: OSError) -> UsageError:
+    return UsageError(f"--out {out!s:.200} cannot be used: {error.strerror}", fix="choose another --out")
+
+
+def _create_default(index: RunIndex) -> Path:
+    stamp = index.created[:19].replace("-", "").replace(":", "").replace("T", "-")
+    base = Path("perfkit-runs") / f"{stamp}-{index.model}-{index.workload}"
+    path, number = base, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not base.parent.is_dir():
+                raise UsageError(f"{base.parent} is a file", fix="name a directory with --out") from None
+            number += 1
+            path = base.with_name(f"{base.name}-{number}")
+        except OSError as error:
+            raise _unusable(path, error) from None
+        else:
+            return path
+
+
+def _move_aside(out: Path) -> None:
+    number = 1
+    while (target := out.with_name(f"{out.name}.{number}")).exists():
+        number += 1
+    out.rename(target)
+    _log.warning("%s held a run already: it is now %s", out, target)
+
+
+def open_run(path: Path) -> RunWriter:
+    """Return a writer that adds files to an existing run.
+
+    Raises:
+        MissingError: There is no run.
+        DamagedFileError: Its index is damaged.
+    """
+    return RunWriter(path, load_run(path).index)
+
+
+def load_run(path: Path) -> Run:
+    """Read the index of the run in ``path``.
+
+    Raises:
+        MissingError: There is no run.
+        DamagedFileError: The index is damaged or of an unknown schema.
+    """
+    index = path / INDEX
+    try:
+        found = index.exists()
+    except OSError as error:  # a name too long, or a directory that may not be searched
+        raise MissingError(f"cannot read {path!s:.200}: {error.strerror}", fix="check the path") from None
+    if not found:
+        reason = f"{path} holds no {INDEX}" if path.exists() else f"there is no run at {path}"
+        raise MissingError(reason, fix="name the directory of a run; perfkit run --out DIR makes one")
+    return Run(path=path, index=read_record(index, RunIndex))
+
+
+def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord:
+    """Read one persisted record.
+
+    Raises:
+        DamagedFileError: The file is missing, no JSON, of an unknown schema, or has wrong fields.
+        MissingError: The file exists and cannot be read.
+    """
+    from pydantic import ValidationError
+
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise DamagedFileError(f"{path} is missing although the run lists it", fix="repeat the run") from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise _damaged(path, kind, text, error.errors(include_url=False)[0]) from None
+
+
+def _damaged(path: Path, kind: type[Record], text: bytes, problem: Mapping[str, Any]) -> DamagedFileError:
+    known = kind.model_fields["schema_"].default
+    try:
+        content = json.loads(text)
+    except ValueError as error:  # also undecodable bytes
+        return DamagedFileError(f"{path} is damaged: {error!s:.120}", fix="repeat the run")
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != known:
+        return DamagedFileError(
+            f"{path} follows schema {found!r:.60}; this version reads {known!r}",
+            fix="upgrade perfkit-core" if found is not None else "repeat the run",
+        )
+    where = ".".join(str(part) for part in problem["loc"])
+    return DamagedFileError(f"{path} is damaged: {where}: {problem['msg']!s:.120}", fix="repeat the run")
