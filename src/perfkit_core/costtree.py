@@ -60,6 +60,9 @@ class Node:
 
     __slots__ = ("calls", "category", "children", "inclusive", "kind", "ops", "own")
 
+    own: Cost
+    inclusive: Cost
+
     def __init__(
         self,
         kind: str,

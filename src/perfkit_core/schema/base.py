@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-RUN_SCHEMA = "perfkit.run/1"
-ANALYTIC_SCHEMA = "perfkit.analytic/1"
-VERIFY_SCHEMA = "perfkit.verify/1"
-COMPARE_SCHEMA = "perfkit.compare/1"
-HOTSPOTS_SCHEMA = "perfkit.hotspots/1"
-ENVIRONMENT_SCHEMA = "perfkit.environment/1"
+RUN_SCHEMA: Final = "perfkit.run/1"
+ANALYTIC_SCHEMA: Final = "perfkit.analytic/1"
+VERIFY_SCHEMA: Final = "perfkit.verify/1"
+COMPARE_SCHEMA: Final = "perfkit.compare/1"
+HOTSPOTS_SCHEMA: Final = "perfkit.hotspots/1"
+WORKER_SCHEMA: Final = "perfkit.worker/1"
+ENVIRONMENT_SCHEMA: Final = "perfkit.environment/1"
 
 
 class Record(BaseModel):

@@ -116,14 +116,12 @@ def _bytes(node: Node, traced: Counter[str]) -> tuple[BytesRecord, ...]:
         skipped.add("elementwise")
     if "attention" in expected and not traced["attention"]:
         skipped |= {"attention", "linear", "elementwise"}
-    kinds = sorted((expected.keys() | +traced.keys()) - skipped)
+    kinds = sorted({*expected, *(kind for kind, number in traced.items() if number)} - skipped)
     return tuple(BytesRecord(kind=kind, expected=expected[kind], counted=traced[kind]) for kind in kinds)
 
 
 def _worst(layer: LayerRecord) -> float:
-    return max(
-        layer.relative_difference, relative_difference(layer.parameters_expected, layer.parameters_counted)
-    )
+    return max(layer.relative_difference, relative_difference(layer.parameters_expected, layer.parameters_counted))
 
 
 def _worst_bytes(records: tuple[BytesRecord, ...]) -> float:

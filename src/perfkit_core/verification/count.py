@@ -90,7 +90,7 @@ def _collect(
             total = flops["Global"] if not name else flops.get(prefix + name)
             counted[paths[name]] = CountedModule(calls.get(name), total, sum(parameters.values()))
     for name, module in target.named_modules():
-        own = [parameter for parameter in module.parameters(recurse=False)]
+        own = list(module.parameters(recurse=False))
         if name and name not in calls and own:
             distinct = {id(parameter): parameter.numel() for parameter in own if id(parameter) not in held}
             counted[paths[name]] = CountedModule(0, None, sum(distinct.values()))
@@ -123,25 +123,19 @@ def _check_meta(reference: Reference) -> None:
         raise CheckFailed(f"reference {reference.path} is no torch.nn.Module", fix=_ON_META)
     for name, tensor in [*reference.module.named_parameters(), *reference.module.named_buffers()]:
         if isinstance(tensor, FakeTensor):
-            raise CheckFailed(
-                f"reference {reference.path} cannot be trusted: {name} is a fake tensor, attention would count as 0",
-                fix=_ON_META,
-            )
+            raise _untrusted(reference, f"{name} is a fake tensor, attention would count as 0", _ON_META)
         if tensor.device.type != "meta":
-            raise CheckFailed(
-                f"reference {reference.path} cannot be trusted: {name} is on {tensor.device}, attention would count as 0",
-                fix=_ON_META,
-            )
+            raise _untrusted(reference, f"{name} is on {tensor.device}, attention would count as 0", _ON_META)
 
 
 def _check_trust(reference: Reference, tracer: BytesTracer) -> None:
     if tracer.uncounted:
-        raise CheckFailed(
-            f"reference {reference.path} cannot be trusted: FlopCounterMode counts {', '.join(sorted(tracer.uncounted))} as 0",
-            fix="give a reference whose operators it counts (for experts: batched matrix products)",
-        )
+        names = ", ".join(sorted(tracer.uncounted))
+        fix = "give a reference whose operators it counts (for experts: batched matrix products)"
+        raise _untrusted(reference, f"FlopCounterMode counts {names} as 0", fix)
     if tracer.off_meta:
-        raise CheckFailed(
-            f"reference {reference.path} cannot be trusted: it computed on {', '.join(sorted(tracer.off_meta))}",
-            fix=_ON_META,
-        )
+        raise _untrusted(reference, f"it computed on {', '.join(sorted(tracer.off_meta))}", _ON_META)
+
+
+def _untrusted(reference: Reference, why: str, fix: str) -> CheckFailed:
+    return CheckFailed(f"reference {reference.path} cannot be trusted: {why}", fix=fix)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perfkit_core.errors import MissingError
+from perfkit_core.options import Options
 from perfkit_core.schema.verify import VerifyReport
 from perfkit_core.specs import AnalyticSpec, ModelRequest
-from perfkit_core.options import Options
 from perfkit_core.verification.compare import compare_tree
 from perfkit_core.verification.count import CountedModule, count
 
-METHOD = "FLOPs by torch.utils.flop_counter.FlopCounterMode on the meta device; parameters by numel(); bytes by a dispatch-mode tracer"
+METHOD = (
+    "FLOPs by torch.utils.flop_counter.FlopCounterMode on the meta device; parameters by numel(); "
+    "bytes by a dispatch-mode tracer"
+)
 
 
 def verify_model(

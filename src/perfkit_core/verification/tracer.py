@@ -25,14 +25,16 @@ RESAMPLING = re.compile(r"^_?upsample_")
 MOVEMENT = frozenset({"clone", "copy_", "_to_copy", "fill_", "zero_", "alias", "lift_fresh", "lift_fresh_copy"})
 """Tagged pointwise by torch, but without arithmetic: an ideal kernel fuses them away."""
 
-COMPUTING = re.compile(r"(^|_)(mm|bmm|mv|addmv|dot|vdot|matmul|linear|conv\w*|attention|attn|lstm|gru|rnn|cdist|einsum)(_|$)")
+COMPUTING = re.compile(
+    r"(^|_)(mm|bmm|mv|addmv|dot|vdot|matmul|linear|conv\w*|attention|attn|lstm|gru|rnn|cdist|einsum)(_|$)"
+)
 """Names of operators that multiply and add; one that the counter has no formula for counts as 0."""
 
 Trace = Counter[tuple[str, str]]
 """Bytes by (qualified module name, kind of operation)."""
 
 
-class BytesTracer(TorchDispatchMode):
+class BytesTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up bytes per innermost called module.
 
     Attributes:
@@ -43,7 +45,7 @@ class BytesTracer(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.stack: list[str] = [""]
         self.trace: Trace = Counter()
         self.uncounted: set[str] = set()

@@ -39,7 +39,7 @@ def read_architecture(variant: str, checkpoint: Path | None) -> Architecture:
     if (checkpoint / "config.json").is_file():
         return _read_official(checkpoint)
     raise MissingError(
-        f"checkpoint {checkpoint} has neither transformer/config.json (diffusers layout) nor config.json (official layout)",
+        f"checkpoint {checkpoint} has neither transformer/config.json (diffusers) nor config.json (official)",
         fix="give the directory that holds one of them",
     )
 

@@ -38,7 +38,9 @@ class WanWorkload(Options):
     height: int = Field(default=720, ge=16, le=1_000_000, description="rows in pixels, a multiple of 16")
     width: int = Field(default=1280, ge=16, le=1_000_000, description="columns in pixels, a multiple of 16")
     num_inference_steps: int = Field(default=50, ge=1, le=1_000_000, description="denoising steps, at least 1")
-    text_len: int = Field(default=512, ge=1, le=1_000_000, description="padded length of the prompt in tokens, at least 1")
+    text_len: int = Field(
+        default=512, ge=1, le=1_000_000, description="padded length of the prompt in tokens, at least 1"
+    )
     guidance: bool = Field(
         default=True, description="classifier-free guidance: two transformer calls a step, two prompts (true|false)"
     )
@@ -49,5 +51,7 @@ class WanWorkload(Options):
         if value % FRAME_MULTIPLE:
             below = value - value % FRAME_MULTIPLE
             nearest = f"{below} or {below + FRAME_MULTIPLE}"
-            raise ValueError(f"must be a multiple of {FRAME_MULTIPLE} (8 pixels a latent, 2 latents a token): use {nearest}")
+            raise ValueError(
+                f"must be a multiple of {FRAME_MULTIPLE} (8 pixels a latent, 2 latents a token): use {nearest}"
+            )
         return value

@@ -19,7 +19,9 @@ def perfkit_models() -> list[ModelSpec]:
     variants = (
         VariantSpec(name="t2v_14b", summary="text-to-video, 14 billion parameters"),
         VariantSpec(name="t2v_1_3b", summary="text-to-video, 1.3 billion parameters"),
-        VariantSpec(name="tiny", summary="the same structure, small enough for two CPU cores", default_workload="ci_tiny"),
+        VariantSpec(
+            name="tiny", summary="the same structure, small enough for two CPU cores", default_workload="ci_tiny"
+        ),
     )
     return [
         ModelSpec(

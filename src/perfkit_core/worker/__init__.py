@@ -1,0 +1,1 @@
+"""The process that holds torch: ``python -m perfkit_core.worker PLAN``."""

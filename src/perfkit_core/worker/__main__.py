@@ -1,0 +1,43 @@
+"""Entry point of the worker: read the plan, do the task, leave a result or an error record."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from perfkit_core.errors import PerfkitError
+from perfkit_core.schema.worker import WorkerError, WorkerPlan
+
+ERROR = "error.json"
+
+
+def main(path: Path) -> int:
+    """Carry out the plan at ``path`` and return the exit status."""
+    try:
+        plan = WorkerPlan.model_validate_json(path.read_bytes())
+        from perfkit_core.worker.verify_task import verify
+
+        verify(plan, _progress)
+    except PerfkitError as error:
+        _record(path.parent, error, error.message, error.fix)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - everything a plugin may raise crosses the process border as a record
+        _record(path.parent, error, " ".join(f"{type(error).__name__}: {error}".split()), "")
+        return 4
+    return 0
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"perfkit: {line}\n")
+    sys.stderr.flush()
+
+
+def _record(directory: Path, error: Exception, message: str, fix: str) -> None:
+    record = WorkerError(type=type(error).__name__, message=message, fix=fix, traceback=traceback.format_exc())
+    (directory / ERROR).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    traceback.print_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
