@@ -39,7 +39,7 @@ def render(run: Run, *, template: str = REPORT, template_dir: Path | None = None
     _check_format(template, fmt)
     if run.report is None:
         raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
-    context = ReportContext(source=run, analytic=run.report)
+    context = ReportContext(run, run.report)
     lookup, name = _lookup(template, template_dir, run.index.model)
     if name.endswith(".html"):
         return _with_page(lookup, name, REPORT, {"report": context}, context.title)
@@ -120,7 +120,7 @@ def _with_page(lookup: Lookup, wrapper: str, body: str, variables: dict[str, Any
     from perfkit_core.template_context import Page
     from perfkit_core.templating import render_template
 
-    page = Page(title=title, make_body=lambda: to_html(_markdown(lookup, body, variables)))
+    page = Page(title, lambda: to_html(_markdown(lookup, body, variables)))
     return render_template(lookup, wrapper, {**variables, "page": page})
 
 

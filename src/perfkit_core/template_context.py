@@ -58,11 +58,11 @@ class ReportContext:
     """One run, as the variable ``report`` of run templates. Values are computed when first used.
 
     Attributes:
-        source: The run that is rendered.
-        analytic: Its ``analytic/report.json``.
+        analytic: The run's ``analytic/report.json``.
     """
 
-    source: Run
+    # Private: a template must not reach the path object, whose methods change files.
+    _source: Run
     analytic: AnalyticReport
 
     @cached_property
@@ -78,17 +78,17 @@ class ReportContext:
     @cached_property
     def path(self) -> str:
         """Run directory."""
-        return str(self.source.path)
+        return str(self._source.path)
 
     @cached_property
     def run(self) -> RunIndex:
         """The run's ``run.json``: model, variant, workload, status, plugins, passes, files."""
-        return self.source.index
+        return self._source.index
 
     @cached_property
     def verification(self) -> VerifyReport | None:
         """The run's ``verify/layers.json``; None when the run was not verified."""
-        return self.source.verification
+        return self._source.verification
 
     @cached_property
     def bytes(self) -> int:
@@ -154,14 +154,14 @@ class Page:
     """
 
     title: str
-    make_body: Callable[[], str]
+    _make_body: Callable[[], str]
 
     @cached_property
     def body(self) -> Markup:
         """The rendered markdown template as HTML that is safe to insert."""
         from markupsafe import Markup
 
-        return Markup(self.make_body())  # noqa: S704 - markdown-it escaped every text in it
+        return Markup(self._make_body())  # noqa: S704 - markdown-it escaped every text in it
 
 
 def number(value: float) -> str:
