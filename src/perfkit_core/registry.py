@@ -122,9 +122,8 @@ class Registry:
         if len(hits) == 1:
             return hits[0].spec
         if hits:
-            raise MissingError(
-                f"{_TITLES[kind]} {name!r}{of} is refused: {_origins(hits)} both provide it", fix=_choice(hits)
-            )
+            message = f"{_TITLES[kind]} {name!r}{of} is refused: it is provided by {_origins(hits)}"
+            raise MissingError(message, fix=_choice(hits))
         raise self._unknown(kind, name, [item.selector for item in candidates], of)
 
     def _unknown(self, kind: Kind, name: str, known: Iterable[str], of: str) -> PerfkitError:
@@ -192,9 +191,8 @@ def _index(probed: Iterable[Probed]) -> tuple[Specs, Mapping[tuple[str, str], li
             continue
         for item in items:
             by_kind[kind].append(replace(item, selector=f"{item.distribution}:{name}"))
-            clashes[item.distribution, item.plugin].append(
-                f"{_TITLES[kind]} {name!r}: {_origins(items)} both provide it"
-            )
+            clash = f"{_TITLES[kind]} {name!r} is provided by {_origins(items)}"
+            clashes[item.distribution, item.plugin].append(clash)
     return by_kind, clashes
 
 

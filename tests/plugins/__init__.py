@@ -1,0 +1,1 @@
+"""Plugins as users install them: broken, clashing, and the example from wheels."""
