@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from perfkit_core.costtree import CostTree, ModuleCost, Node
@@ -15,6 +17,8 @@ from perfkit_core.schema.analytic import (
     StageRecord,
     Totals,
 )
+
+_WITHOUT_PATH_AND_OPS = attrgetter(*(name for name in ModuleRecord.model_fields if name not in {"path", "ops"}))
 
 
 def analytic_report(
@@ -102,17 +106,31 @@ def categories(rows: Sequence[ModuleCost]) -> list[CategoryRecord]:
 
 def module_records(rows: Sequence[ModuleCost]) -> list[ModuleRecord]:
     """Return one record per row; what identical modules share is built and checked once."""
-    shared: dict[int, dict[str, Any]] = {}
+    first: dict[int, ModuleRecord] = {}
     records: list[ModuleRecord] = []
-    validate = ModuleRecord.model_validate
     for path, node in rows:
-        fields = shared.get(id(node))
-        if fields is None:
-            fields = shared[id(node)] = module_values(node)
-            fields["ops"] = tuple(OpRecord.model_validate(op_values(op)) for op in node.ops)
-        fields["path"] = path
-        records.append(validate(fields))
+        known = first.get(id(node))
+        if known is None:
+            ops = tuple(OpRecord.model_validate(op_values(op)) for op in node.ops)
+            known = first[id(node)] = ModuleRecord.model_validate({"path": path, **module_values(node), "ops": ops})
+            records.append(known)
+        else:
+            records.append(known.model_copy(update={"path": path}))
     return records
+
+
+def report_text(report: AnalyticReport) -> str:
+    """Return the report as JSON with one module per line; lines that differ in the path alone are made once."""
+    rest: dict[tuple[Any, ...], str] = {}
+    lines: list[str] = []
+    for module in report.modules:
+        key = (id(module.ops), *_WITHOUT_PATH_AND_OPS(module))
+        known = rest.get(key)
+        if known is None:
+            known = rest[key] = module.model_dump_json(exclude={"path"})[1:]
+        lines.append(f'{{"path":{json.dumps(module.path)},{known}')
+    head = report.model_dump_json(exclude={"modules"}, indent=1).removesuffix("\n}")
+    return f'{head},\n "modules": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
 def module_values(node: Node) -> dict[str, Any]:

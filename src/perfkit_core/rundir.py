@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfkit_core.errors import DamagedFileError, MissingError, UsageError
+from perfkit_core.files import write_atomically as write_atomically  # noqa: PLC0414 - part of this interface too
+from perfkit_core.files import yaml_text
 from perfkit_core.schema.base import Record
 from perfkit_core.schema.run import RunIndex
 
@@ -78,6 +80,8 @@ class RunWriter:
     Args:
         path: The run directory, which exists.
         index: What ``run.json`` says so far; written at once.
+
+    Attributes:
         records: Records already in memory, by file name, which the finished ``Run`` need not read again.
     """
 
@@ -100,16 +104,22 @@ class RunWriter:
         self._files.add(name)
         return target
 
-    def write_json(self, name: str, content: Record | Mapping[str, Any]) -> Path:
-        """Write a record or plain values as JSON."""
+    def write_json(self, name: str, content: Record | Mapping[str, Any], *, text: str | None = None) -> Path:
+        """Write a record or plain values as JSON.
+
+        Args:
+            name: Path relative to the run directory.
+            content: What to write.
+            text: A record as JSON, where the caller has a better layout than one field per line.
+        """
         if isinstance(content, Record):
             self.records[name] = content
-            return self.write_text(name, content.model_dump_json(indent=1) + "\n")
+            return self.write_text(name, content.model_dump_json(indent=1) + "\n" if text is None else text)
         return self.write_text(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_yaml(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write plain values as YAML: one line per entry, scalars and lists as JSON, which YAML includes."""
-        return self.write_text(name, "".join(_yaml_lines(content)))
+        return self.write_text(name, yaml_text(content))
 
     def add_files(self, paths: Iterable[Path]) -> None:
         """Enter files that something else wrote into the run directory; those outside are ignored."""
@@ -126,46 +136,6 @@ class RunWriter:
             if name in self.records:
                 run.__dict__[attribute] = self.records[name]  # what the cached property would read back
         return run
-
-
-def _yaml_lines(content: Mapping[str, Any], indent: str = "") -> list[str]:
-    lines: list[str] = []
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            lines += [f"{indent}{key}:\n", *_yaml_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{key}: {_yaml_scalar(value)}\n")
-    return lines
-
-
-def _yaml_scalar(value: Any) -> str:
-    # PyYAML reads escaped surrogate pairs as two characters: only what fits one escape may be escaped.
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 so that ``path`` holds either its old content or all of the new.
-
-    Raises:
-        MissingError: The file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise MissingError(
-            f"cannot write {path}: {error.strerror}", fix="free some space or choose another --out"
-        ) from None
 
 
 def create_run(out: Path | None, index: RunIndex) -> RunWriter:

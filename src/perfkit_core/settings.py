@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from perfkit_core.errors import MissingError, UsageError, nearest
+from perfkit_core.errors import UsageError, nearest
+from perfkit_core.files import read_toml, read_yaml
 
 PREFIX = "PERFKIT_"
 RESERVED_VARIABLES = frozenset({"PERFKIT_DISABLE", "PERFKIT_DEBUG", "PERFKIT_NSYS", "PERFKIT_NCU"})
@@ -180,13 +181,13 @@ def _layers(
     """Yield the layers, lowest first."""
     user = user_file(environ)
     if user is not None and user.is_file():
-        yield _file_layer(user, str(user), _read_toml(user))
+        yield _file_layer(user, str(user), read_toml(user))
     project = project_file(directory)
     if project is not None:
-        yield _file_layer(project, str(project), _read_toml(project))
+        yield _file_layer(project, str(project), read_toml(project))
     yield _environment_layer(environ)
     if config is not None:
-        layer = _file_layer(config, _config_origin(config), _read_yaml(config))
+        layer = _file_layer(config, _config_origin(config), read_yaml(config))
         _refuse_contradiction(command_line, layer, config)
         yield layer
     yield _Layer(
@@ -260,40 +261,6 @@ def _from_text(name: str, text: str, variable: str) -> Any:
         return parse_assignments(parts)
     except UsageError as error:
         raise UsageError(f"{variable}: {error.message}", fix=f"example: {variable}=height=480,width=832") from None
-
-
-def _read_toml(path: Path) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(_read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", fix="correct that line, or remove the file") from None
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "unreadable characters"
-        raise UsageError(f"{path} is not valid YAML: {problem}{where}", fix="correct that line") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} holds no settings", fix="use the config.yaml of a run")
-    return values
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path} is not UTF-8 text (at line {line})", fix="save the file as UTF-8") from None
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror}", fix="check the path and its permissions") from None
 
 
 def _validate(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfkit_core.analytic_report import analytic_report
+from perfkit_core.analytic_report import analytic_report, report_text
 from perfkit_core.errors import MissingError
 from perfkit_core.rundir import ANALYTIC_REPORT
 from perfkit_core.specs import ProfilerBackend, RunContext
@@ -34,4 +34,4 @@ class AnalyticBackend(ProfilerBackend):
                 **context.workload_options.model_dump(mode="json"),
             },
         )
-        context.writer.write_json(ANALYTIC_REPORT, report)
+        context.writer.write_json(ANALYTIC_REPORT, report, text=report_text(report))

@@ -23,8 +23,8 @@ FORMATS = ("md", "html")
 def command(*, run_dir: str, fmt: str, output: str | None, **values: Any) -> None:
     """Render the report of RUN from a template."""
     from perfkit_core import api
+    from perfkit_core.files import write_atomically
     from perfkit_core.report import render
-    from perfkit_core.rundir import write_atomically
 
     settings = settings_from(values).settings
     run = api.load_run(run_path(run_dir))

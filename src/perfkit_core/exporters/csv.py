@@ -38,7 +38,7 @@ def export_csv(run: Run, path: Path, options: CsvOptions) -> list[Path]:
     """
     import csv
 
-    from perfkit_core.rundir import write_atomically
+    from perfkit_core.files import write_atomically
     from perfkit_core.schema.analytic import ModuleRecord
 
     if run.report is None:

@@ -18,7 +18,10 @@ ENVIRONMENT_SCHEMA: Final = "perfkit.environment/1"
 class Record(BaseModel):
     """A persisted record: unknown fields are refused, so a damaged or newer file is noticed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    # Validators are built at first use: a command uses few of the records, and start-up time counts.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, defer_build=True
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain Python values, ready for JSON."""

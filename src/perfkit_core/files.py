@@ -1,0 +1,108 @@
+"""Reading settings files and writing files whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perfkit_core.errors import MissingError, UsageError
+
+
+def read_toml(path: Path) -> Mapping[str, Any]:
+    """Read a settings file.
+
+    Raises:
+        UsageError: It is not valid TOML; the message gives the line.
+        MissingError: It cannot be read.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}", fix="correct that line, or remove the file") from None
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a mapping.
+
+    Raises:
+        UsageError: It is not valid YAML (the message gives the line) or no mapping.
+        MissingError: It cannot be read.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "unreadable characters"
+        raise UsageError(f"{path} is not valid YAML: {problem}{where}", fix="correct that line") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds no settings", fix="use the config.yaml of a run")
+    return values
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8 text.
+
+    Raises:
+        UsageError: It is not UTF-8.
+        MissingError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path} is not UTF-8 text (at line {line})", fix="save the file as UTF-8") from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", fix="check the path and its permissions") from None
+
+
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """Return plain values as YAML: one line per entry, scalars and lists as JSON, which YAML includes."""
+    return "".join(_yaml_lines(content))
+
+
+def _yaml_lines(content: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{key}:\n", *_yaml_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {_yaml_scalar(value)}\n")
+    return lines
+
+
+def _yaml_scalar(value: Any) -> str:
+    # PyYAML reads escaped surrogate pairs as two characters: only what fits one escape may be escaped.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 so that ``path`` holds either its old content or all of the new.
+
+    Raises:
+        MissingError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MissingError(
+            f"cannot write {path}: {error.strerror}", fix="free some space or choose another --out"
+        ) from None
