@@ -71,10 +71,11 @@ def _layer(path: str, node: Node | None, module: CountedModule | None, tolerance
     expected, parameters = expected_node.inclusive.flops, expected_node.inclusive.parameters
     traced = _bytes(expected_node, module.nbytes) if module else ()
     calls_counted = module.calls if module and module.calls is not None else expected_node.calls
+    calls_expected = expected_node.calls if node else calls_counted
     worst = max(
         relative_difference(expected, counted_flops),
         relative_difference(parameters, counted_parameters),
-        relative_difference(expected_node.calls, calls_counted),
+        relative_difference(calls_expected, calls_counted),
         _worst_bytes(traced),
     )
     # A called module without a node matters when it holds or computes something; otherwise it is 0 = 0.
@@ -82,7 +83,7 @@ def _layer(path: str, node: Node | None, module: CountedModule | None, tolerance
     return LayerRecord(
         path=path,
         calls=calls_counted if module else 0,
-        calls_expected=expected_node.calls,
+        calls_expected=calls_expected,
         expected=expected,
         counted=counted_flops,
         relative_difference=relative_difference(expected, counted_flops),
