@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)
-	PYTHONPATH=$(EXAMPLE)/src $(BIN)/lint-imports
+	PYTHONPATH=$(EXAMPLE)/src $(BIN)/lint-imports --no-logo
 
 docs: install
 	$(BIN)/python docs/generate.py
