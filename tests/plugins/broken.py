@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .distributions import Project, hooks, model_plugin
+from .distributions import REQUIRES_THIS_CORE, Project, hooks, model_plugin
 
 MISTAKES = {
     "returns_none": ("@hookimpl\ndef perfkit_models():\n    pass", "perfkit_models returned None"),
@@ -59,7 +59,11 @@ PROJECTS = {
         plugins={"future": "raise RuntimeError('an incompatible plugin must not be imported')"},
         requires=("click", "Perfkit_Core >= 99", "perfkit-core-extras; extra == 'x'"),
     ),
-    "toy_a": Project(name="perfkit-toy-a", plugins={"toy_a": model_plugin("toy", width=10)}),
+    "toy_a": Project(
+        name="perfkit-toy-a",
+        plugins={"toy_a": model_plugin("toy", width=10)},
+        requires=(REQUIRES_THIS_CORE, "perfkit-core>=99; extra == 'later'"),
+    ),
     "toy_b": Project(name="perfkit-toy-b", plugins={"toy_b": model_plugin("toy", width=20)}, version="2.0"),
     "same_a": Project(name="perfkit-same-a", plugins={"same": model_plugin("from_a", width=3)}),
     "same_b": Project(name="perfkit-same-b", plugins={"same": model_plugin("from_b", width=4)}),
