@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core import rundir
-from perfkit_core.errors import CheckFailed
+from perfkit_core.comparing import fail_if_above, write_comparison
 from perfkit_core.estimation import Estimate
 from perfkit_core.plan import resolve_plan, resolve_subject
 from perfkit_core.rundir import Run
@@ -22,6 +22,7 @@ from perfkit_core.settings import ResolvedSettings, load_settings
 
 if TYPE_CHECKING:
     from perfkit_core.registry import Registry
+    from perfkit_core.schema.verify import VerifyReport
 
 __all__ = [
     "Comparison",
@@ -35,6 +36,7 @@ __all__ = [
     "hotspots",
     "load_run",
     "run",
+    "verify",
     "write_comparison",
 ]
 
@@ -123,6 +125,59 @@ def run_resolved(resolved: ResolvedSettings) -> Run:
     return driver.run(resolve_plan(resolved, registry), active_plugins(registry))
 
 
+def verify(
+    model: str,
+    *,
+    variant: str | None = None,
+    workload: str | None = None,
+    checkpoint: StrPath | None = None,
+    options: Mapping[str, Any] | None = None,
+    tolerance: float | None = None,
+    out: StrPath | None = None,
+) -> VerifyReport:
+    """Compare the cost tree with what torch counts on the real implementation, in a worker process.
+
+    Look at ``passed`` of the result: a difference past the tolerance does not raise.
+
+    Args:
+        model: Model name.
+        variant: Variant; the model's first by default.
+        workload: Workload; the variant's own by default.
+        checkpoint: Directory to read the architecture from instead of bundled metadata.
+        options: Overrides of model and workload parameters.
+        tolerance: Largest relative difference to accept; 0.05 by default.
+        out: Run directory, which may hold a run of the same subject; a new one by default.
+
+    Raises:
+        UsageError: A name or value is unknown or does not fit, or ``out`` cannot be used.
+        MissingError: torch, a plugin or a file is missing.
+        CheckFailed: The reference cannot be trusted.
+        ToolError: The worker failed.
+    """
+    _, report = verify_resolved(
+        _settings(
+            model=model,
+            variant=variant,
+            workload=workload,
+            checkpoint=checkpoint,
+            set=dict(options or {}),
+            tolerance=tolerance,
+            out=out,
+        )
+    )
+    return report
+
+
+def verify_resolved(resolved: ResolvedSettings) -> tuple[Run, VerifyReport]:
+    """Do what ``verify`` does, with settings that are merged already; also return the run."""
+    from perfkit_core import verifying
+    from perfkit_core.schema.verify import VerifyReport
+
+    registry = _registry()
+    run = verifying.verify(resolve_plan(resolved, registry), active_plugins(registry))
+    return run, rundir.read_record(run.path / rundir.VERIFY_LAYERS, VerifyReport)
+
+
 def load_run(path: StrPath) -> Run:
     """Read a run directory.
 
@@ -159,33 +214,6 @@ def compare(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) -> Co
     return compare_runs(base, head, by=by, top=top)
 
 
-def write_comparison(comparison: Comparison, base: Run, head: Run, *, out: StrPath | None = None) -> tuple[Path, ...]:
-    """Write a comparison as ``<base name>.json`` and ``.md`` and return both files.
-
-    Args:
-        comparison: What ``compare`` returned for the two runs.
-        base: Its base run.
-        head: Its head run, whose ``compare`` directory is the default place.
-        out: Directory to write to instead; created when missing.
-
-    Raises:
-        MissingError: A file cannot be written.
-    """
-    from perfkit_core.report import render_comparison
-
-    name = base.path.resolve().name
-    texts = {".json": comparison.model_dump_json(indent=1) + "\n", ".md": render_comparison(comparison)}
-    if out is None:
-        writer = rundir.open_run(head.path)
-        files = tuple(writer.write_text(f"compare/{name}{suffix}", text) for suffix, text in texts.items())
-        writer.update()
-        return files
-    directory = Path(out)
-    for suffix, text in texts.items():
-        rundir.write_atomically(directory / f"{name}{suffix}", text)
-    return tuple(directory / f"{name}{suffix}" for suffix in texts)
-
-
 def export(
     run: Run, exporter: str, *, output: StrPath | None = None, options: Mapping[str, Any] | None = None
 ) -> tuple[Path, ...]:
@@ -209,22 +237,6 @@ def export(
     values = {name.removeprefix(f"{spec.name}."): value for name, value in (options or {}).items()}
     checked = build_options(spec.options, values, owner=f"exporter {spec.name!r}")
     return driver.export(run, spec, checked, output=Path(output) if output is not None else None)
-
-
-def fail_if_above(comparison: Comparison, limit: float) -> None:
-    """Raise if the head run exceeds the base run by more than ``limit`` (0.05 is 5 %).
-
-    Raises:
-        CheckFailed: It does. From a base of 0, any increase does.
-    """
-    change = comparison.relative_change
-    if comparison.total.delta <= 0 or (change is not None and change <= limit):
-        return
-    grown = "from 0" if change is None else f"by {100 * change:.4g} %"
-    raise CheckFailed(
-        f"{comparison.by} grew {grown}, more than the {100 * limit:.4g} % that --fail-above allows",
-        fix=f"perfkit compare {comparison.base} {comparison.head} names what accounts for it",
-    )
 
 
 def active_plugins(registry: Registry) -> tuple[PluginRecord, ...]:

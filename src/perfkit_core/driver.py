@@ -51,7 +51,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
             _backend_pass(writer, plan, position)
         writer.write_text(rundir.ASSUMPTIONS, assumptions(plan))
         errors = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.error]
-        errors += _write_reports(writer, plan)
+        errors += write_reports(writer, plan)
         for spec, options in plan.exporters:
             errors += _export(writer, spec, options)
         writer.update(status=_status(writer.index.passes, errors), error="; ".join(errors))
@@ -189,7 +189,9 @@ def _export(writer: RunWriter, spec: ExporterSpec, options: Options) -> list[str
     return _failure(f"exporter {spec.name}", _attempt(writer, f"exports/{spec.name}-traceback.txt", work))
 
 
-def _write_reports(writer: RunWriter, plan: Plan) -> list[str]:
+def write_reports(writer: RunWriter, plan: Plan) -> list[str]:
+    """Render ``analytic/summary.md`` and ``report.md`` from what the run holds; return why that failed, if it did."""
+
     def work() -> None:
         from perfkit_core.report import SUMMARY, render
 

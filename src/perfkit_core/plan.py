@@ -101,6 +101,7 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         problems = backend.factory().check()
         if problems:
             raise MissingError(f"backend {backend.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
+    _check_template(settings, subject.model.name)
     parameters = subject.parameters()
     for owner, options in zip(owners, (*backend_options, *exporter_options), strict=True):
         parameters |= {f"{owner}.{name}": value for name, value in options.model_dump(mode="json").items()}
@@ -209,6 +210,14 @@ def _options_of(
     specs: Sequence[BackendSpec] | Sequence[ExporterSpec], values: Mapping[str, Mapping[str, Any]], kind: str
 ) -> list[Options]:
     return [build_options(spec.options, values[spec.name], owner=f"{kind} {spec.name!r}") for spec in specs]
+
+
+def _check_template(settings: Settings, model: str) -> None:
+    """Refuse a template of the user's own that is missing or malformed; core's need no check."""
+    if settings.template != Settings.model_fields["template"].default or settings.template_dir is not None:
+        from perfkit_core.report import check_template
+
+        check_template(settings.template, template_dir=settings.template_dir, model=model)
 
 
 def _checked_tree(subject: Subject) -> CostTree | None:

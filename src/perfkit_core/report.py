@@ -48,6 +48,18 @@ def render(run: Run, *, template: str = REPORT, template_dir: Path | None = None
     return _markdown(lookup, name, {"report": context})
 
 
+def check_template(template: str, *, template_dir: Path | None = None, model: str = "") -> None:
+    """Refuse, before a run begins, a template that could not be rendered at its end.
+
+    Raises:
+        UsageError: The template or its folder is missing, or the template is malformed.
+    """
+    from perfkit_core.templating import compile_template
+
+    lookup, name = _lookup(template, template_dir, model)
+    compile_template(lookup, name)
+
+
 def render_summary(run: Run) -> str:
     """Render ``analytic/summary.md``. Raises what ``render`` raises."""
     return render(run, template=SUMMARY)

@@ -97,6 +97,25 @@ def render_template(lookup: Lookup, name: str, variables: Mapping[str, object]) 
     Raises:
         UsageError: The template is missing, malformed or uses what does not exist; names file and line.
     """
+    try:
+        return _environment(lookup).get_template(name).render(variables)
+    except _TEMPLATE_FAULTS as error:
+        raise _fault(error, name, lookup) from error
+
+
+def compile_template(lookup: Lookup, name: str) -> None:
+    """Refuse a template that cannot be rendered at all.
+
+    Raises:
+        UsageError: The template is missing or malformed; names file and line.
+    """
+    try:
+        _environment(lookup).get_template(name)
+    except _TEMPLATE_FAULTS as error:
+        raise _fault(error, name, lookup) from error
+
+
+def _environment(lookup: Lookup) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         loader=lookup,
         undefined=jinja2.StrictUndefined,
@@ -107,10 +126,7 @@ def render_template(lookup: Lookup, name: str, variables: Mapping[str, object]) 
     )
     environment.filters.update(FILTERS)
     environment.globals["context_version"] = TEMPLATE_CONTEXT_VERSION
-    try:
-        return environment.get_template(name).render(variables)
-    except _TEMPLATE_FAULTS as error:
-        raise _fault(error, name, lookup) from error
+    return environment
 
 
 def _fault(error: Exception, name: str, lookup: Lookup) -> UsageError:
