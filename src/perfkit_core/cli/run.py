@@ -24,12 +24,12 @@ HOTSPOTS = 10
 @click.option("--config", metavar="FILE", help="Settings file: config.yaml of a run repeats that run.")
 @json_option
 def command(*, config: str | None, as_json: bool, **values: Any) -> None:
-    r"""Analyse a model on a workload and write a run directory.
+    """Analyse a model on a workload and write a run directory.
 
     \b
     perfkit run --model wan2_1
     perfkit run --model wan2_1 --workload p512 --set num_inference_steps=30 --out R
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     from perfkit_core.api import run_resolved
 
     run = run_resolved(settings_from(values, config=config))
