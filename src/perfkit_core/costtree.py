@@ -37,7 +37,12 @@ class Cost(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """Parameters that a module holds itself, outside any operation: ``elements`` of type ``dtype``."""
+    """Parameters that a module holds itself, outside any operation.
+
+    Attributes:
+        elements: How many.
+        dtype: Their element type.
+    """
 
     elements: int
     dtype: str

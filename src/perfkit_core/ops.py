@@ -78,7 +78,12 @@ class Op(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """Size of one operand: ``elements`` distinct elements of type ``dtype``."""
+    """Size of one operand.
+
+    Attributes:
+        elements: Distinct elements.
+        dtype: Their element type.
+    """
 
     elements: int
     dtype: str
