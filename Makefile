@@ -12,7 +12,7 @@ SOURCES := src $(wildcard plugins/*/src) $(EXAMPLE)/src
 TYPED := $(SOURCES) $(wildcard benchmarks)
 PYTEST_ARGS ?=
 
-.PHONY: demo test install lint docs clean
+.PHONY: demo test install lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -29,6 +29,9 @@ lint: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+
+bench: install
+	cd benchmarks && for script in estimate cold help; do ../$(BIN)/python $$script.py || exit 1; done
 
 install: $(STAMP)
 

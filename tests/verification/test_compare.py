@@ -7,12 +7,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from perfkit_core import ops
 from perfkit_core.costtree import CostTree, MemoryEstimate, Node
 from perfkit_core.schema.verify import VerifyReport
-
-torch = pytest.importorskip("torch")
-
 from perfkit_core.verification.compare import compare_tree, relative_difference
 from perfkit_core.verification.count import CountedModule
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
+from torch import nn
 
 from perfkit_core.errors import CheckFailed
 from perfkit_core.reference import Reference, ReferenceCall
 from perfkit_core.verification.count import count, region_paths
-from torch import nn
 
 
 class Attention(nn.Module):
@@ -108,7 +107,7 @@ def test_paths_use_the_nearest_called_ancestor() -> None:
 
 def test_cpu_reference_is_refused() -> None:
     x = torch.zeros(1, 3, 64)
-    with pytest.raises(CheckFailed, match="qkv.weight is on cpu, attention would count as 0"):
+    with pytest.raises(CheckFailed, match=r"qkv\.weight is on cpu, attention would count as 0"):
         count(reference(Attention(), lambda m: m(x)))
 
 
@@ -118,7 +117,7 @@ def test_attention_on_cpu_inputs_inside_a_meta_module_is_refused() -> None:
             q = torch.zeros(1, 2, 8, 16)
             return nn.functional.scaled_dot_product_attention(q, q, q)
 
-    with pytest.raises(CheckFailed, match="as 0|computed on cpu"):
+    with pytest.raises(CheckFailed, match=r"as 0|computed on cpu"):
         count(reference(Hidden(), lambda m: m()))
 
 
@@ -167,7 +166,7 @@ def test_an_operator_of_another_library_is_refused() -> None:
         def forward(self, x: Any) -> Any:
             return fused_mlp(x)
 
-    with pytest.raises(CheckFailed, match="perfkit_test.fused_mlp as 0"):
+    with pytest.raises(CheckFailed, match=r"perfkit_test\.fused_mlp as 0"):
         count(reference(Net(), lambda m: m(torch.empty(4, 4, device="meta"))))
 
 

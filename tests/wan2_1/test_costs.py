@@ -8,13 +8,14 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from perfkit_wan2_1.estimate import estimate
+from perfkit_wan2_1.options import WanModelOptions, WanWorkload
+from perfkit_wan2_1.workloads import workloads
+
 from perfkit_core.analytic_report import analytic_report
 from perfkit_core.costtree import Cost, CostTree, add_costs
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.specs import ModelRequest
-from perfkit_wan2_1.estimate import estimate
-from perfkit_wan2_1.options import WanModelOptions, WanWorkload
-from perfkit_wan2_1.workloads import workloads
 
 WORKLOAD = st.fixed_dictionaries(
     {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from perfkit_core.specs import ModelRequest
+import torch
 from perfkit_wan2_1.estimate import architecture_of, geometry_of
 from perfkit_wan2_1.memory import denoise_peak, text_encoder_peak, vae_decode_peak
 from perfkit_wan2_1.modules import text_encoder_module, transformer_module, vae_module
 from perfkit_wan2_1.options import WanModelOptions, WanWorkload
 from perfkit_wan2_1.references import _denoise, _encode
+
+from perfkit_core.specs import ModelRequest
 
 from .live_memory import peak_bytes
 

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
+from perfkit_wan2_1 import references as wan_references
+from perfkit_wan2_1.options import WanModelOptions, WanWorkload
+from perfkit_wan2_1.plugin import perfkit_analytic_models
+from perfkit_wan2_1.workloads import workloads
 
 from perfkit_core.reference import Reference, ReferenceCall
 from perfkit_core.schema.verify import VerifyReport
 from perfkit_core.specs import ModelRequest
 from perfkit_core.verification.count import count
 from perfkit_core.verification.run import verify_model
-from perfkit_wan2_1 import references as wan_references
-from perfkit_wan2_1.options import WanModelOptions, WanWorkload
-from perfkit_wan2_1.plugin import perfkit_analytic_models
-from perfkit_wan2_1.workloads import workloads
 
 SPEC = perfkit_analytic_models()[0]
 NAMED = {workload.name: workload.values for workload in workloads()}
