@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
@@ -21,12 +22,12 @@ def main() -> None:
         for parameter in denoiser.parameters():
             parameter.data = parameter.data.to(torch.bfloat16)
         latents, text = (torch.empty(*size, dtype=torch.bfloat16) for size in ((1, 16, 21, 90, 160), (1, 512, 4096)))
-        calls = {
+        calls: dict[str, tuple[int, Callable[[], object]]] = {
             "text_encoder": (PASSES, lambda: encoder(torch.empty(1, 512, dtype=torch.long))),
             "denoise": (STEPS * PASSES, lambda: denoiser(latents, torch.empty(1, dtype=torch.long), text)),
             "vae_decode": (1, lambda: vae.decode(torch.empty(1, 16, 21, 90, 160))),
         }
-        stages = {}
+        stages: dict[str, int] = {}
         for name, (times, call) in calls.items():
             counter = FlopCounterMode(display=False)
             with counter:
