@@ -272,7 +272,9 @@ def _validate(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings
         key = f"set.{problem['loc'][1]}" if name == "set" and len(problem["loc"]) > 1 else name
         field = Settings.model_fields[name]
         text, origin = problem["msg"], origins.get(key, DEFAULT)
+        label = f"--{key.replace('_', '-')}" if origin == COMMAND_LINE else key
+        where = "" if origin == COMMAND_LINE else f" ({origin})"
         raise UsageError(
-            f"{key}={problem['input']!s:.80} is not accepted ({origin}): {text[0].lower()}{text[1:]}",
-            fix=f"{name}: {field.description}",
+            f"{label}={problem['input']!s:.80} is not accepted{where}: {text[0].lower()}{text[1:]}",
+            fix=f"{label}: {field.description}",
         ) from None

@@ -176,10 +176,18 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
+def _help_without_command(*_: object, **__: object) -> None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
 perfkit = LazyGroup(
     name="perfkit",
     help="What a model should cost, what it does cost, where the gap is and what to do first.",
     params=[debug_option()],
+    invoke_without_command=True,
+    callback=_help_without_command,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 perfkit = click.version_option(perfkit_core.__version__, prog_name="perfkit")(perfkit)
