@@ -54,6 +54,15 @@ PROJECTS = {
             "misspelt": model_plugin("net_of_misspelt", extra="@hookimpl\ndef perfkit_exporter():\n    return []\n")
         },
     ),
+    "half": Project(
+        name="perfkit-half",
+        plugins={
+            "half": hooks(
+                "@hookimpl\ndef perfkit_models():\n    return 1\n"
+                "@hookimpl\ndef perfkit_exporters():\n    return [exporter(name='sheet_of_half')]"
+            )
+        },
+    ),
     "future": Project(
         name="perfkit-future",
         plugins={"future": "raise RuntimeError('an incompatible plugin must not be imported')"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import pytest
@@ -87,6 +88,18 @@ def test_incompatible_core_says_what_it_needs_and_is_not_imported(perfkit):
     assert plugin["error"].startswith("needs perfkit-core>=99, but this is perfkit-core 0.")
 
 
+def test_a_requirement_on_core_counts_in_every_spelling(site, tmp_path):
+    copy = tmp_path / "site"
+    shutil.copytree(site("future"), copy)
+    (metadata,) = copy.glob("*.dist-info/METADATA")
+    text = metadata.read_text()
+    assert "perfkit-core>=99" in text
+    metadata.write_text(text.replace("perfkit-core>=99", "Perfkit_Core (>=99)"))
+    command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", "plugins", "--json"]
+    found = statuses(run_command(command, tmp_path, PYTHONPATH=str(copy)))
+    assert found["perfkit-future", "future"]["status"] == "incompatible"
+
+
 def test_what_a_plugin_prints_or_exits_with_spoils_nothing(perfkit):
     outcome = perfkit("plugins", "--json", beside=["exits"])
     assert statuses(outcome)["perfkit-exits", "exits"]["error"] == "SystemExit: 7"
@@ -113,6 +126,12 @@ def test_asking_for_what_a_failed_plugin_provides_is_fatal_and_names_it(perfkit,
     assert "perfkit plugins --verbose" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert not (tmp_path / "R").exists()
+
+
+def test_names_from_the_sound_hooks_of_a_broken_plugin_are_known(perfkit):
+    outcome = perfkit("run", "--model", "wan2_1", "--exporter", "sheet_of_half", beside=["half"])
+    assert outcome.code == 3
+    assert "plugin 'half' of perfkit-half 1.0 is failed: perfkit_models returned int" in outcome.stderr
 
 
 def test_an_unknown_name_is_a_usage_error_that_mentions_what_did_not_load(perfkit):

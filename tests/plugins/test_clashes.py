@@ -74,6 +74,8 @@ def test_two_distributions_with_one_entry_point_name_are_both_loaded(perfkit, or
         ("perfkit-same-b", "active"),
     ]
     assert ["model:from_a" in one["provides"] for one in same] == [True, False]
+    # Both have a workload named "only": such names are unique per model, so that is no clash.
+    assert [one["error"] for one in same] == ["", ""]
     for model, width in (("from_a", 3), ("from_b", 4)):
         outcome = perfkit("run", "--model", model, "--json", beside=order)
         assert outcome.code == 0, outcome.stderr
