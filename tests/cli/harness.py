@@ -1,0 +1,123 @@
+"""What the command-line tests share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+TINY = ("--model", "wan2_1", "--variant", "tiny")
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Outcome]
+
+
+UNRULY = """
+import os
+from perfkit_core import hookimpl, ops
+from perfkit_core.costtree import CostTree, MemoryEstimate, Node
+from perfkit_core.options import Options
+from perfkit_core.reference import Reference, ReferenceCall
+from perfkit_core.specs import (
+    AnalyticSpec, BackendSpec, ExporterSpec, ModelSpec, ProfilerBackend, VariantSpec, WorkloadSpec)
+
+
+class Raises(ProfilerBackend):
+    def __init__(self, error):
+        self.error = error
+
+    def collect(self, context):
+        context.writer.write_text("early.txt", "collected before the fault")
+        raise self.error
+
+
+class Dies(ProfilerBackend):
+    def collect(self, context):
+        os._exit(9)
+
+
+class Absent(ProfilerBackend):
+    def check(self):
+        return ["the widget driver is not loaded"]
+
+    def collect(self, context):
+        raise AssertionError("never reached")
+
+
+class Level(Options):
+    level: int = 1
+
+
+class Writes(ProfilerBackend):
+    def collect(self, context):
+        context.writer.write_json("level.json", {"level": context.options.level})
+
+
+@hookimpl
+def perfkit_backends():
+    make = lambda name, factory, options=Options: BackendSpec(
+        name=name, summary=name, factory=factory, options=options)
+    return [
+        make("raises", lambda: Raises(RuntimeError("the widget\\nfell off"))),
+        make("interrupted", lambda: Raises(KeyboardInterrupt())),
+        make("dies", Dies), make("absent", Absent), make("writes", Writes, Level),
+    ]
+
+
+def fail_to_export(run, path, options):
+    raise ValueError("no ink")
+
+
+@hookimpl
+def perfkit_exporters():
+    return [ExporterSpec(name="inkless", summary="fails", suffix=".txt", export=fail_to_export)]
+
+
+def tree(rows, linear):
+    node = Node("linear", "linear", 1, ops=[ops.linear(rows, 4, 4, "float32")])
+    return CostTree((("stage", node),), MemoryEstimate(0, 0, {}, 0), {})
+
+
+def broken(request, workload):
+    raise ZeroDivisionError("division by zero")
+
+
+def references(request, workload):
+    import torch
+    module = torch.nn.Linear(4, 4, device="meta")
+    call = ReferenceCall(run=lambda module: module(torch.empty(8, 4, device="meta")))
+    return [Reference(path="stage", module=module, calls=[call])]
+
+
+NAMES = ("wrong", "broken")
+
+
+@hookimpl
+def perfkit_models():
+    return [ModelSpec(name=name, summary=name, variants=[VariantSpec(name="only", summary="-")],
+                      default_workload="plain", options=Options, load=lambda request: {}) for name in NAMES]
+
+
+@hookimpl
+def perfkit_workloads():
+    return [WorkloadSpec(name="plain", model=name, summary="-", options=Options) for name in NAMES]
+
+
+@hookimpl
+def perfkit_analytic_models():
+    return [
+        AnalyticSpec(model="wrong", estimate=lambda request, workload: tree(9, 4), references=references),
+        AnalyticSpec(model="broken", estimate=broken),
+    ]
+"""
