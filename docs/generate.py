@@ -13,7 +13,7 @@ DOCS = Path(__file__).parent
 
 def generated_pages() -> dict[str, str]:
     """Return every generated page, by path below ``docs/``."""
-    from generators import code_pages, formulas, reference_pages, schema_pages
+    from generators import code_pages, formulas, modules_page, reference_pages, schema_pages
 
     return {
         "cli.md": reference_pages.cli_page(),
@@ -22,6 +22,7 @@ def generated_pages() -> dict[str, str]:
         "template-context.md": reference_pages.context_page(),
         "hooks.md": code_pages.hooks_page(),
         "cost-tree.md": code_pages.cost_tree_page(),
+        "modules.md": modules_page.page(),
         "wan2_1-formulas.md": formulas.page(),
         **schema_pages.pages(),
     }
