@@ -10,6 +10,7 @@ import pytest
 from perfkit_core import api
 from perfkit_core.analytic_report import report_text
 from perfkit_core.errors import CheckFailed, MissingError, UsageError
+from perfkit_core.schema.analysis import Change
 from perfkit_core.schema.analytic import AnalyticReport, ModuleRecord
 
 
@@ -138,3 +139,12 @@ def test_a_write_that_fails_leaves_the_old_file(elsewhere: Path, monkeypatch: py
         api.write_comparison(api.compare(api.load_run("R"), api.load_run("R")), api.load_run("R"), api.load_run("R"))
     assert (elsewhere / "R" / "run.json").read_bytes() == before
     assert not [path for path in (elsewhere / "R").rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_an_increase_from_nothing_is_above_any_limit() -> None:
+    run = api.run("wan2_1", variant="tiny", out="R")
+    same = api.compare(run, run)
+    nothing = same.model_copy(update={"total": Change(base=0, head=0, delta=0), "relative_change": None})
+    api.fail_if_above(nothing, 0.0)
+    with pytest.raises(CheckFailed, match="from 0"):
+        api.fail_if_above(nothing.model_copy(update={"total": Change(base=0, head=1, delta=1)}), 1e9)

@@ -64,7 +64,7 @@ def test_the_summary_names_stages_whole_memory_hotspots_and_report(cli: Command)
 def test_a_run_repeats_from_its_config(cli: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("run", *TINY, "--set", "height=512", "--set", "guidance=true", "--out", "R").code == 0
     # Where it is repeated, and what the settings there say of parameters, must not matter.
-    monkeypatch.setenv("PERFKIT_SET", "width=512")
+    monkeypatch.setenv("PERFKIT_SET", "width=512,ncu.preset=memory")
     Path("perfkit.toml").write_text("variant = 't2v_14b'\n[set]\nnum_inference_steps = 7\n")
     repeated = cli("run", "--config", "R/config.yaml", "--out", "S")
     assert repeated.code == 0, repeated.err
