@@ -93,30 +93,42 @@ def normalised(distribution: str) -> str:
 
 def probe_plugins() -> list[Probed]:
     """Probe every installed plugin: core's own first, then by distribution and entry-point name."""
-    found = [(_metadata(point), point) for point in entry_points(group=hookspecs.PROJECT)]
-    found.sort(key=lambda item: (normalised(item[0]["Name"]) != CORE, normalised(item[0]["Name"]), item[1].name))
+    found = sorted((_Candidate(point) for point in entry_points(group=hookspecs.PROJECT)), key=_Candidate.place)
     disabled = [name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()]
-    known = {label for metadata, point in found for label in _labels(metadata, point)}
+    known = {label for candidate in found for label in candidate.labels}
     for name in disabled:
         if _label(name) not in known:
             _log.warning("%s names %r, which is not an installed plugin: %s", DISABLE, name, nearest(name, known))
     off = {_label(name) for name in disabled}
-    return [_probe(metadata, point, disabled=bool(off & set(_labels(metadata, point)))) for metadata, point in found]
+    return [_probe(candidate, disabled=not off.isdisjoint(candidate.labels)) for candidate in found]
 
 
-def _metadata(point: EntryPoint) -> Message:
-    """Return the metadata of a plugin's distribution, read once: every property of it parses the whole file."""
-    metadata = cast("Message", point.dist.metadata) if point.dist is not None else Message()
-    for key in ("Name", "Version"):
-        if metadata[key] is None:
-            metadata[key] = "unknown"
-    return metadata
+class _Candidate:
+    """An entry point with what its distribution says of itself, read once: every property of it parses the file."""
 
+    def __init__(self, point: EntryPoint) -> None:
+        self.point = point
+        self.problem: Exception | None = None
+        metadata = Message()
+        try:
+            if point.dist is not None:
+                metadata = cast("Message", point.dist.metadata)
+        except Exception as error:  # noqa: BLE001 - unreadable metadata of one plugin is that plugin's failure
+            self.problem = error
+        self.distribution: str = metadata["Name"] or "unknown"
+        self.version: str = metadata["Version"] or "unknown"
+        self.requirements: list[str] = metadata.get_all("Requires-Dist", [])
 
-def _labels(metadata: Message, point: EntryPoint) -> tuple[str, str, str]:
-    """Return the names by which a user can point at one plugin."""
-    distribution = normalised(metadata["Name"])
-    return point.name, distribution, f"{distribution}:{point.name}"
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The names by which a user can point at this plugin."""
+        distribution = normalised(self.distribution)
+        return self.point.name, distribution, f"{distribution}:{self.point.name}"
+
+    def place(self) -> tuple[bool, str, str]:
+        """Where it stands in the list of plugins."""
+        distribution = normalised(self.distribution)
+        return distribution != CORE, distribution, self.point.name
 
 
 def _label(text: str) -> str:
@@ -127,14 +139,14 @@ def _label(text: str) -> str:
     return text if re.fullmatch(r"[a-z][a-z0-9_]*", text) else normalised(text)
 
 
-def _probe(metadata: Message, point: EntryPoint, *, disabled: bool) -> Probed:
+def _probe(candidate: _Candidate, *, disabled: bool) -> Probed:
     def status(kind: Status, **values: Any) -> PluginStatus:
         return PluginStatus(
-            name=point.name,
-            distribution=metadata["Name"],
-            version=metadata["Version"],
+            name=candidate.point.name,
+            distribution=candidate.distribution,
+            version=candidate.version,
             status=kind,
-            package=point.value.partition(":")[0].partition(".")[0].strip(),
+            package=candidate.point.value.partition(":")[0].partition(".")[0].strip(),
             **values,
         )
 
@@ -142,12 +154,12 @@ def _probe(metadata: Message, point: EntryPoint, *, disabled: bool) -> Probed:
         return Probed(status=status("disabled", error=f"turned off by {DISABLE}"))
     specs: dict[Kind, Sequence[Spec]] = {}
     try:
-        refused = _excluded_by(metadata)
+        refused = _excluded_by(candidate)
         if refused:
             return Probed(status=status("incompatible", error=refused))
         # A plugin that prints would spoil the JSON on standard output.
         with contextlib.redirect_stdout(sys.stderr):
-            _collect(point, specs)
+            _collect(candidate.point, specs)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit included; it is reported
@@ -156,11 +168,13 @@ def _probe(metadata: Message, point: EntryPoint, *, disabled: bool) -> Probed:
     return Probed(status=status("active", provides=_names(specs)), specs=specs)
 
 
-def _excluded_by(metadata: Message) -> str:
+def _excluded_by(candidate: _Candidate) -> str:
     """Return why this version of core is outside the plugin's own requirement on it, or an empty string."""
     from packaging.requirements import Requirement
 
-    for text in metadata.get_all("Requires-Dist", []):
+    if candidate.problem is not None:
+        raise candidate.problem
+    for text in candidate.requirements:
         # Parsing is slow, and most requirements are on something else.
         if not normalised(text).startswith(CORE):
             continue
@@ -182,6 +196,8 @@ def _collect(point: EntryPoint, specs: dict[Kind, Sequence[Spec]]) -> None:
     Raises:
         PluginError: The plugin breaks a rule; anything that its own code raises comes through as it is.
     """
+    if EntryPoint.pattern.match(point.value) is None:
+        raise PluginError(f"entry point {point.value!r} is neither a module nor module:attribute")
     plugin = point.load()
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)

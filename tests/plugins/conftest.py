@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from .broken import PROJECTS
-from .distributions import Outcome, build_wheels, pip, run_command
+from .distributions import PERFKIT, Outcome, build_wheels, pip, run_command
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +32,6 @@ def perfkit(site: Callable[[str], Path], tmp_path: Path) -> Callable[..., Outcom
 
     def run(*arguments: object, beside: Sequence[str] = (), **environment: str) -> Outcome:
         path = os.pathsep.join(str(site(name)) for name in beside)
-        command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", *map(str, arguments)]
-        return run_command(command, tmp_path, PYTHONPATH=path, **environment)
+        return run_command([*PERFKIT, *map(str, arguments)], tmp_path, PYTHONPATH=path, **environment)
 
     return run

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PERFKIT = (sys.executable, "-c", "from perfkit_core.cli import main; main()")
+"""The command, in the environment that the tests run in."""
+
 REQUIRES_THIS_CORE = "perfkit-core>=0.1,<0.2"
 
 

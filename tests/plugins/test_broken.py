@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
 
 from .broken import MISTAKES, PROJECTS
-from .distributions import run_command
+from .distributions import PERFKIT, run_command
 
 HARMFUL = ("absent", "exits", "misspelt", "future", "mistakes")
 
@@ -60,8 +59,13 @@ def test_every_mistake_fails_its_plugin_and_is_named(perfkit, mistakes, name):
 @pytest.fixture(scope="module")
 def mistakes(site, tmp_path_factory):
 
-    command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", "plugins", "--verbose", "--json"]
-    return statuses(run_command(command, tmp_path_factory.mktemp("cwd"), PYTHONPATH=str(site("mistakes"))))
+    return statuses(
+        run_command(
+            [*PERFKIT, "plugins", "--verbose", "--json"],
+            tmp_path_factory.mktemp("cwd"),
+            PYTHONPATH=str(site("mistakes")),
+        )
+    )
 
 
 def test_import_error_shows_its_traceback_when_asked(perfkit):
@@ -95,9 +99,31 @@ def test_a_requirement_on_core_counts_in_every_spelling(site, tmp_path):
     text = metadata.read_text()
     assert "perfkit-core>=99" in text
     metadata.write_text(text.replace("perfkit-core>=99", "Perfkit_Core (>=99)"))
-    command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", "plugins", "--json"]
-    found = statuses(run_command(command, tmp_path, PYTHONPATH=str(copy)))
+    found = statuses(run_command([*PERFKIT, "plugins", "--json"], tmp_path, PYTHONPATH=str(copy)))
     assert found["perfkit-future", "future"]["status"] == "incompatible"
+
+
+@pytest.mark.parametrize(
+    ("point", "metadata", "error"),
+    [
+        ("odd = odd", b"Metadata-Version: 2.1\nName: odd\nVersion: \xff\n", "UnicodeDecodeError"),
+        ("odd = odd", b"Metadata-Version: 2.1\nName: odd\nRequires-Dist: perfkit-core >>> 3\n", "InvalidRequirement"),
+        ("odd = json:absent", b"Name: odd\nVersion: 1\n", "AttributeError"),
+        ("odd = not a module!", b"Name: odd\nVersion: 1\n", "entry point 'not a module!' is neither"),
+        ("odd = odd", b"", "ModuleNotFoundError"),
+    ],
+)
+def test_damaged_metadata_is_the_failure_of_that_plugin_alone(tmp_path, point, metadata, error):
+    information = tmp_path / "site" / "odd-1.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_bytes(metadata)
+    (information / "entry_points.txt").write_text(f"[perfkit]\n{point}\n")
+    outcome = run_command([*PERFKIT, "plugins", "--json"], tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    assert outcome.code == 0, outcome.stderr
+    found = {one["name"]: one for one in outcome.json}
+    assert found["odd"]["status"] == "failed"
+    assert found["odd"]["error"].startswith(error)
+    assert found["wan2_1"]["status"] == "active"
 
 
 def test_what_a_plugin_prints_or_exits_with_spoils_nothing(perfkit):

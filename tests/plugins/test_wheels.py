@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .distributions import build_wheels, pip, run_command
+from .distributions import PERFKIT, build_wheels, pip, run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
@@ -115,3 +115,30 @@ def test_verify_without_torch_says_what_to_install(everything, tmp_path, model):
     assert "torch" in outcome.stderr
     assert "pip install" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(("variant", "workload"), [("small", "single"), ("wide", "batch")])
+def test_the_example_agrees_with_its_real_module(wheels, tmp_path, variant, workload):
+    site = tmp_path / "site"
+    pip("install", "--no-deps", "--no-index", "--target", site, wheels["perfkit_example_plugin"])
+    arguments = [
+        "verify",
+        "--model",
+        "example_mlp",
+        "--variant",
+        variant,
+        "--workload",
+        workload,
+        "--out",
+        "R",
+        "--json",
+    ]
+    outcome = run_command([*PERFKIT, *arguments], tmp_path, PYTHONPATH=str(site))
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.json["passed"] is True
+    assert outcome.json["max_relative_difference"] == 0
+    assert outcome.json["unmatched"] == []
+    counted = {layer["path"]: layer["counted"] for layer in outcome.json["layers"]}
+    rows, width, hidden = {"single": (1, 256, 1024), "batch": (4096, 4096, 16384)}[workload]
+    assert counted["forward/mlp/fc1"] == counted["forward/mlp/fc2"] == 2 * rows * width * hidden
+    assert counted["forward/mlp"] == 4 * rows * width * hidden
