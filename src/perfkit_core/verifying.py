@@ -43,14 +43,20 @@ def verify(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
     try:
         _count(plan, writer, position)
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        text = str(error) if isinstance(error, PerfkitError) else f"{type(error).__name__}: {error}"
-        _finish(writer, started, "interrupted" if interrupted else "partial", " ".join(text.split()))
+        status, text = _outcome(error)
+        _finish(writer, started, status, text)
         raise
     writer.add_files([writer.path / rundir.VERIFY_LAYERS, writer.path / rundir.VERIFY_TOTALS])
     driver.write_reports(writer, plan)
     _finish(writer, started, writer.index.status, "")
     return writer.run()
+
+
+def _outcome(error: BaseException) -> tuple[RunStatus, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "interrupted by the user"
+    text = str(error) if isinstance(error, PerfkitError) else f"{type(error).__name__}: {error}"
+    return "partial", " ".join(text.split())
 
 
 def _require_torch() -> None:

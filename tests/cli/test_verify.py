@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,22 @@ def test_a_model_without_reference(shell: Command, plugin_path: Path) -> None:
     index = json.loads(Path("R/run.json").read_text())
     assert index["passes"][-1]["status"] == "failed"
     assert "no reference implementation" in index["passes"][-1]["error"]
+
+
+def test_ctrl_c_ends_the_worker_too(workplace: Path) -> None:
+    code = "import sys; from perfkit_core.cli import main; sys.argv[0] = 'perfkit'; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "verify", "--model", "wan2_1", "--out", "R"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("perfkit: counting")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert process.stderr.read().splitlines()[-1] == "interrupted"
+    index = json.loads(Path("R/run.json").read_text())
+    assert (index["status"], index["passes"][-1]["error"]) == ("interrupted", "interrupted by the user")
+    workers = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in workers if str(workplace).encode() in line]
 
 
 def test_without_torch_nothing_is_made(shell: Command, tmp_path: Path, workplace: Path) -> None:
