@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,12 @@ def test_a_model_without_reference(shell: Command, plugin_path: Path) -> None:
     assert "no reference implementation" in index["passes"][-1]["error"]
 
 
+def command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # the process has ended since
+            yield path.read_bytes()
+
+
 def test_ctrl_c_ends_the_worker_too(workplace: Path) -> None:
     code = "import sys; from perfkit_core.cli import main; sys.argv[0] = 'perfkit'; main()"
     process = subprocess.Popen(
@@ -77,8 +85,7 @@ def test_ctrl_c_ends_the_worker_too(workplace: Path) -> None:
     assert process.stderr.read().splitlines()[-1] == "interrupted"
     index = json.loads(Path("R/run.json").read_text())
     assert (index["status"], index["passes"][-1]["error"]) == ("interrupted", "interrupted by the user")
-    workers = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [line for line in workers if str(workplace).encode() in line]
+    assert not [line for line in command_lines() if str(workplace).encode() in line]
 
 
 def test_without_torch_nothing_is_made(shell: Command, tmp_path: Path, workplace: Path) -> None:
