@@ -75,7 +75,7 @@ def test_equal_blocks_are_one_family_and_families_add_up(full):
 
 
 def test_families_name_the_indices_where_only_some_siblings_are_equal():
-    def module(path, flops):
+    def module(path, flops, parameters=0):
         return SimpleNamespace(
             path=path,
             kind="block",
@@ -84,7 +84,7 @@ def test_families_name_the_indices_where_only_some_siblings_are_equal():
             flops=flops,
             own_flops=flops,
             elementwise_flops=0,
-            parameters=0,
+            parameters=parameters,
             bytes_read=0,
             bytes_written=0,
         )
@@ -94,6 +94,8 @@ def test_families_name_the_indices_where_only_some_siblings_are_equal():
     assert names["s/layers.0"] == "s/layers.[0,5]"
     assert names["s/layers.7"] == "s/layers.[1-4,6-7]"
     assert family_names([module("s", 0), module("s/only.0", 1)])["s/only.0"] == "s/only.0"
+    unlike = [module("s", 0), module("s/a.0", 1, parameters=1), module("s/a.1", 1, parameters=2)]
+    assert family_names(unlike)["s/a.1"] == "s/a.1"
 
 
 def test_notes_and_what_is_not_modelled_are_in_the_report(full):
@@ -144,6 +146,14 @@ def test_html_escapes_whatever_names_contain(tiny):
     tags.feed(page)
     assert not [tag for tag, _ in tags.found if tag in {"script", "a"}]
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
+
+
+def test_html_escapes_even_where_a_template_does_not(tiny, tmp_path):
+    template = tmp_path / "raw.md"
+    template.write_text("<script>alert(1)</script>\n\n<b onclick='x'>{{ report.run.model }}</b>\n")
+    tags = _Tags()
+    tags.feed(render(tiny, template=str(template), fmt="html"))
+    assert not [tag for tag, _ in tags.found if tag in {"script", "b"}]
 
 
 def test_an_unknown_format_is_refused(tiny):
