@@ -104,17 +104,17 @@ def _lookup(template: str, template_dir: Path | None, model: str) -> tuple[Looku
     A file in the working directory never hides a template: ``report.md`` there is more likely a report.
     """
     from perfkit_core.template_lookup import template_sources
-    from perfkit_core.templating import Lookup
+    from perfkit_core.templating import lookup_in
 
     sources = template_sources(template_dir=template_dir, model=model)
-    lookup, path = Lookup(sources), Path(template)
+    lookup, path = lookup_in(sources), Path(template)
     is_path = "/" in template or "\\" in template
     if is_path and ":" not in template and template in lookup.names():
         return lookup, template
     if is_path or (path.is_file() and ":" not in template and template not in lookup.names()):
         if not path.is_file():
             raise UsageError(f"there is no template file {template}", fix=nearest(template, lookup.names()))
-        return Lookup(sources, path), str(path)
+        return lookup_in(sources, path), str(path)
     return lookup, template
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -45,6 +46,7 @@ class Lookup(jinja2.BaseLoader):
         self.sources = sources
         self.file = file
         self.opened: set[str] = set()
+        self.environment = _environment(self)
 
     def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         """Return text, file name and freshness test of a template.
@@ -61,7 +63,8 @@ class Lookup(jinja2.BaseLoader):
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"template {path} cannot be read: {error}", fix="save it as UTF-8 text") from None
         self.opened.add(str(path))
-        return text, str(path), lambda: True
+        stamp = _stamp(path)
+        return text, str(path), lambda: self._find(template) == path and _stamp(path) == stamp
 
     def names(self) -> list[str]:
         """Return every name that can be looked up without a prefix."""
@@ -87,6 +90,12 @@ class Lookup(jinja2.BaseLoader):
         return None
 
 
+@lru_cache(maxsize=8)
+def lookup_in(sources: tuple[TemplateSource, ...], file: Path | None = None) -> Lookup:
+    """Return the lookup for some folders; compiled templates are kept as long as their files do not change."""
+    return Lookup(sources, file)
+
+
 def render_template(lookup: Lookup, name: str, variables: Mapping[str, object]) -> str:
     """Render a template.
 
@@ -98,7 +107,7 @@ def render_template(lookup: Lookup, name: str, variables: Mapping[str, object]) 
         UsageError: The template is missing, malformed or uses what does not exist; names file and line.
     """
     try:
-        return _environment(lookup).get_template(name).render(variables)
+        return lookup.environment.get_template(name).render(variables)
     except _TEMPLATE_FAULTS as error:
         raise _fault(error, name, lookup) from error
 
@@ -110,9 +119,18 @@ def compile_template(lookup: Lookup, name: str) -> None:
         UsageError: The template is missing or malformed; names file and line.
     """
     try:
-        _environment(lookup).get_template(name)
+        lookup.environment.get_template(name)
     except _TEMPLATE_FAULTS as error:
         raise _fault(error, name, lookup) from error
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does, or None when it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _environment(lookup: Lookup) -> ImmutableSandboxedEnvironment:

@@ -31,6 +31,21 @@ def test_lookup_order_is_command_line_project_user_core(tiny, place):
     assert render(tiny, template="core:report.md", template_dir=place / "given").startswith("# perfkit report")
 
 
+def test_a_changed_added_or_removed_template_is_noticed_within_one_process(tiny, place):
+    folder = place / "project" / ".perfkit" / "templates"
+    file = put(folder, "report.md", "{% include 'part.md' %}")
+    part = put(place / "config" / "perfkit" / "templates", "part.md", "one")
+    assert render(tiny) == "one\n"
+    part.write_text("another")
+    assert render(tiny) == "another\n"
+    nearer = put(folder, "part.md", "nearer")
+    assert render(tiny) == "nearer\n"
+    nearer.unlink()
+    assert render(tiny) == "another\n"
+    file.unlink()
+    assert render(tiny).startswith("# perfkit report")
+
+
 def test_the_project_is_found_from_a_folder_below(tiny, place, monkeypatch):
     put(place / "project" / ".perfkit" / "templates", "report.md", "project")
     below = place / "project" / "deep" / "er"
