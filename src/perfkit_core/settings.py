@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from perfkit_core.errors import UsageError, nearest
 from perfkit_core.files import read_toml, read_yaml
@@ -44,6 +44,14 @@ def parse_fraction(value: object) -> object:
     return value
 
 
+def _refuse_odd_names(path: Path) -> Path:
+    text = str(path)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("a path must be UTF-8 text, so that the files of a run can name it")
+    return path
+
+
+AnyPath = Annotated[Path, AfterValidator(_refuse_odd_names)]
 Fraction = Annotated[float, BeforeValidator(parse_fraction), Field(ge=0, allow_inf_nan=False)]
 
 
@@ -55,16 +63,16 @@ class Settings(BaseModel):
     model: str | None = Field(default=None, min_length=1, description="Model name")
     variant: str | None = Field(default=None, min_length=1, description="Variant of the model; its first by default")
     workload: str | None = Field(default=None, min_length=1, description="Workload name; the variant's own by default")
-    checkpoint: Path | None = Field(default=None, description="Directory to read the architecture from")
+    checkpoint: AnyPath | None = Field(default=None, description="Directory to read the architecture from")
     backends: tuple[str, ...] = Field(default=("analytic",), description="Backends; analytic always runs")
     exporters: tuple[str, ...] = Field(default=(), description="Exporters to run after the passes")
-    out: Path | None = Field(default=None, description="Run directory; a new one below perfkit-runs/ by default")
+    out: AnyPath | None = Field(default=None, description="Run directory; a new one below perfkit-runs/ by default")
     tolerance: Fraction = Field(default=0.05, description="Largest relative difference that verify accepts")
     top: int = Field(default=10, ge=1, description="How many layers hotspots and compare list")
     by: Literal["flops", "bytes", "time"] = Field(default="flops", description="What hotspots and compare rank")
     fail_above: Fraction | None = Field(default=None, description="Largest increase that compare accepts: 5% or 0.05")
     template: str = Field(default="report.md", min_length=1, description="Template name or file of the report")
-    template_dir: Path | None = Field(default=None, description="Directory with template overrides")
+    template_dir: AnyPath | None = Field(default=None, description="Directory with template overrides")
     set: dict[str, ParameterValue] = Field(
         default_factory=dict, description="Parameters of workload, model, backends and exporters"
     )
@@ -170,9 +178,16 @@ def project_file(directory: Path | None = None) -> Path | None:
         return None
     for folder in (start, *start.parents):
         candidate = folder / PROJECT_FILE
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a directory that may not be searched: nothing that was meant for this user
+        return False
 
 
 def _layers(
@@ -180,7 +195,7 @@ def _layers(
 ) -> Iterator[_Layer]:
     """Yield the layers, lowest first."""
     user = user_file(environ)
-    if user is not None and user.is_file():
+    if user is not None and _is_file(user):
         yield _file_layer(user, str(user), read_toml(user))
     project = project_file(directory)
     if project is not None:
@@ -271,7 +286,7 @@ def _validate(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings
         name = str(problem["loc"][0])
         key = f"set.{problem['loc'][1]}" if name == "set" and len(problem["loc"]) > 1 else name
         field = Settings.model_fields[name]
-        text, origin = problem["msg"], origins.get(key, DEFAULT)
+        text, origin = problem["msg"].removeprefix("Value error, "), origins.get(key, DEFAULT)
         label = f"--{key.replace('_', '-')}" if origin == COMMAND_LINE else key
         where = "" if origin == COMMAND_LINE else f" ({origin})"
         raise UsageError(

@@ -104,6 +104,7 @@ def test_reserved_variables_are_no_settings(name: str, cli: Command, monkeypatch
         ("top = 'many'\n", "top=many is not accepted ({file})"),
         ("tolerance = nan\n", "tolerance=nan is not accepted ({file})"),
         ("top = true\ntolerance = -1\n", "is not accepted ({file})"),
+        ('checkpoint = "a\\u0000b"\n', "must be UTF-8 text"),
         ("set = 4\n", "{file}: set is not a table"),
         ("[set]\nheight = [1]\n", "set.height="),
         ("workload = ''\n", "workload="),

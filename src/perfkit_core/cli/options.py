@@ -74,6 +74,8 @@ def run_path(text: str) -> Path:
     Raises:
         UsageError: The name is empty or cannot be a path.
     """
-    if not text.strip() or "\0" in text:
+    if not text.strip():
         raise UsageError("the run directory is empty", fix="name the directory of a run")
+    if any("\ud800" <= char <= "\udfff" for char in text):  # how Python holds bytes that are no UTF-8
+        raise UsageError(f"the name of run {text!a} is not UTF-8 text", fix="rename the directory")
     return Path(text)
