@@ -213,11 +213,11 @@ def _options_of(
 
 
 def _check_template(settings: Settings, model: str) -> None:
-    """Refuse a template of the user's own that is missing or malformed; core's need no check."""
-    if settings.template != Settings.model_fields["template"].default or settings.template_dir is not None:
-        from perfkit_core.report import check_template
+    """Refuse a report template that is missing or malformed; compiled here, it is ready at the end of the run."""
+    from perfkit_core.report import SUMMARY, check_template
 
-        check_template(settings.template, template_dir=settings.template_dir, model=model)
+    for template in (SUMMARY, settings.template):
+        check_template(template, template_dir=settings.template_dir, model=model)
 
 
 def _checked_tree(subject: Subject) -> CostTree | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -178,7 +177,7 @@ def test_a_comparison_is_rendered_with_its_numbers(tiny, tmp_path):
 
 
 def test_a_verified_run_shows_the_result(tiny):
-    from perfkit_core.schema.verify import EndToEnd, LayerRecord, VerifyReport
+    from perfkit_core.schema.verify import EndToEnd, LayerRecord, Unmatched, VerifyReport
 
     layer = LayerRecord.model_construct(
         path="denoise/step",
@@ -204,7 +203,8 @@ def test_a_verified_run_shows_the_result(tiny):
         modules=1,
         mismatched=1,
         max_relative_difference=0.5,
-        unmatched=(),
+        max_bytes_difference=0.25,
+        unmatched=tuple(Unmatched(path=f"stray.{index}", side="counted", flops=7) for index in range(12)),
         layers=(layer,),
         end_to_end=EndToEnd.model_construct(**values),
         methods=("by counting",),
@@ -213,4 +213,7 @@ def test_a_verified_run_shows_the_result(tiny):
     text = render(run)
     assert "**Failed**: 1 modules compared" in text
     assert ["`denoise/step`", "10 FLOP", "20 FLOP", "0.5", "over"] in table(text, "## Verification")
-    assert re.search(r"- by counting", text)
+    assert "- by counting" in text
+    assert "0.25 in traced bytes" in text
+    assert "- only counted: `stray.9` (7 FLOP)" in text
+    assert "- 2 more names without a counterpart" in text
