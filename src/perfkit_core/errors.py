@@ -28,7 +28,7 @@ class PerfkitError(Exception):
         return f"{self.message} ({self.fix})" if self.fix else self.message
 
 
-class CheckFailed(PerfkitError):
+class CheckFailed(PerfkitError):  # noqa: N818 - a finding, not a fault
     """A check that the user asked for did not hold (``verify``, ``--fail-above``)."""
 
     exit_code = 1

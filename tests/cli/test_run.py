@@ -141,7 +141,7 @@ def test_export_of_a_failing_exporter(shell: Command, plugin_path: Path) -> None
     assert shell("run", *TINY, "--out", "R", path=plugin_path).code == 0
     failed = shell("export", "R", "--exporter", "inkless", path=plugin_path)
     assert failed.code == 4
-    assert failed.err.startswith("error: exporter 'inkless' failed on R: ValueError: no ink\nfix: ")
+    assert failed.err.startswith("error: exporter 'inkless' failed on R: ValueError: no ink; fix: ")
 
 
 def test_a_fault_in_an_analytic_model_is_recorded(shell: Command, plugin_path: Path) -> None:

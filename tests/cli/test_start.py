@@ -60,7 +60,7 @@ def test_debug_shows_the_traceback_before_or_after_the_command(args: tuple[str, 
     failed = cli(*args)
     assert failed.code == 2
     assert "Traceback" in failed.err
-    assert failed.err.splitlines()[-2].startswith("error: unknown model 'nope'")
+    assert failed.err.splitlines()[-1].startswith("error: unknown model 'nope'")
 
 
 def test_debug_from_the_environment(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:

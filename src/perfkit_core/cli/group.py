@@ -154,22 +154,21 @@ def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
         _say("interrupted")
         sys.exit(INTERRUPTED)
     if isinstance(error, click.ClickException):
-        _say(f"error: {_one_line(error.format_message())}")
         context = getattr(error, "ctx", None)
-        _say(f"fix: {context.command_path if context else 'perfkit'} --help")
+        _complain(error.format_message(), f"{context.command_path if context else 'perfkit'} --help")
         sys.exit(2)
     if isinstance(error, PerfkitError):
-        _say(f"error: {_one_line(error.message)}")
-        if error.fix:
-            _say(f"fix: {_one_line(error.fix)}")
+        _complain(error.message, error.fix)
         sys.exit(error.exit_code)
-    _say(f"error: perfkit itself failed: {_one_line(f'{type(error).__name__}: {error}')}")
-    _say("fix: repeat the command with --debug and report the traceback")
+    fault = f"perfkit itself failed: {type(error).__name__}: {error}"
+    _complain(fault, "repeat the command with --debug and report the traceback")
     sys.exit(PerfkitError.exit_code)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _complain(message: str, fix: str) -> None:
+    """Say on one line what failed and what to do about it."""
+    text = f"error: {message}; fix: {fix}" if fix else f"error: {message}"
+    _say(" ".join(text.split()))
 
 
 def _say(line: str) -> None:
