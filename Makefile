@@ -10,7 +10,7 @@ EXAMPLE := examples/perfkit_example_plugin
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 SOURCES := src $(wildcard plugins/*/src) $(EXAMPLE)/src
 TYPED := $(SOURCES) $(wildcard benchmarks)
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test install lint docs bench clean
 .DELETE_ON_ERROR:
