@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from generators.docstrings import block, inline, parse
-from perfkit_core import costtree, hookspecs, ops, options, reference, specs
+from perfkit_core import backend, costtree, hookspecs, ops, options, reference, regions, specs, workload
 from perfkit_core.plugins import HOOKS
 
 SPECS: tuple[type, ...] = (
@@ -19,7 +19,14 @@ SPECS: tuple[type, ...] = (
     specs.WorkloadSpec,
     specs.AnalyticSpec,
     specs.BackendSpec,
-    specs.RunContext,
+    specs.DeviceSpec,
+    workload.BuildContext,
+    backend.RunContext,
+    backend.InstrumentContext,
+    backend.MeasureOptions,
+    backend.Pass,
+    backend.Machine,
+    backend.Gpu,
     specs.ExporterSpec,
     reference.Reference,
     reference.ReferenceCall,
@@ -66,7 +73,11 @@ def hooks_page() -> str:
     for kind in SPECS:
         lines += _dataclass(kind)
         if kind is specs.BackendSpec:
-            lines += _methods(specs.ProfilerBackend)
+            lines += _methods(backend.ProfilerBackend)
+        if kind is workload.BuildContext:
+            lines += _methods(workload.Workload)
+            lines += _methods(regions.Regions)
+            lines += _methods(regions.Recorder)
     lines += _plain_class(options.Options)
     return "\n".join(lines) + "\n"
 

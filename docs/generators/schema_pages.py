@@ -10,7 +10,9 @@ from generators.docstrings import inline
 from perfkit_core.schema.analysis import Comparison, Hotspots
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.base import Record
+from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.run import Environment, RunIndex
+from perfkit_core.schema.session import RunSample, Session
 from perfkit_core.schema.verify import EndToEnd, VerifyReport
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
@@ -20,6 +22,9 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("analytic", "`analytic/report.json`", AnalyticReport),
     ("verify", "`verify/layers.json`, `perfkit verify --json`", VerifyReport),
     ("end2end", "`verify/end2end.json`", EndToEnd),
+    ("metrics", "`metrics.json`", Metrics),
+    ("session", "`session.json` of a pass", Session),
+    ("run-sample", "a line of `samples.jsonl` of a `wall_clock` pass", RunSample),
     ("hotspots", "`perfkit hotspots --json`", Hotspots),
     ("compare", "`compare/<base>.json`, `perfkit compare --json`", Comparison),
     ("worker-plan", "`plan.json` of a worker process", WorkerPlan),

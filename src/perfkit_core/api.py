@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core import rundir
 from perfkit_core.comparing import fail_if_above, write_comparison
 from perfkit_core.estimation import Estimate
-from perfkit_core.plan import resolve_plan, resolve_subject
+from perfkit_core.plan import ANALYTIC, resolve_plan, resolve_subject
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analysis import Comparison, Hotspots, Measure
 from perfkit_core.schema.run import PluginRecord
@@ -122,7 +123,8 @@ def run_resolved(resolved: ResolvedSettings) -> Run:
     from perfkit_core import driver
 
     registry = _registry()
-    return driver.run(resolve_plan(resolved, registry), active_plugins(registry))
+    devices = [item.spec for item in registry.devices()]
+    return driver.run(resolve_plan(resolved, registry), active_plugins(registry), devices)
 
 
 def verify(
@@ -174,7 +176,9 @@ def verify_resolved(resolved: ResolvedSettings) -> tuple[Run, VerifyReport]:
     from perfkit_core.schema.verify import VerifyReport
 
     registry = _registry()
-    run = verifying.verify(resolve_plan(resolved, registry), active_plugins(registry))
+    settings = resolved.settings.model_copy(update={"backends": resolved.settings.backends or (ANALYTIC,)})
+    plan = resolve_plan(replace(resolved, settings=settings), registry)
+    run = verifying.verify(plan, active_plugins(registry))
     return run, rundir.read_record(run.path / rundir.VERIFY_LAYERS, VerifyReport)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from perfkit_core.backend import ProfilerBackend
 from perfkit_core.hookspecs import hookimpl
-from perfkit_core.specs import BackendSpec, ExporterSpec, ProfilerBackend
+from perfkit_core.specs import BackendSpec, DeviceSpec, ExporterSpec
 
 
 @hookimpl
@@ -14,8 +15,21 @@ def perfkit_backends() -> list[BackendSpec]:
             name="analytic",
             summary="FLOPs, bytes, parameters and memory of every module from formulas; needs no GPU and no torch",
             factory=_analytic,
-        )
+        ),
+        BackendSpec(
+            name="wall_clock",
+            summary="time and memory of every stage and step, without any profiler",
+            factory=_wall_clock,
+        ),
     ]
+
+
+@hookimpl
+def perfkit_devices() -> list[DeviceSpec]:
+    """Return the GPUs whose peaks are known."""
+    from perfkit_core.devices import builtin_devices
+
+    return builtin_devices()
 
 
 @hookimpl
@@ -38,3 +52,9 @@ def _analytic() -> ProfilerBackend:
     from perfkit_core.backends.analytic import AnalyticBackend
 
     return AnalyticBackend()
+
+
+def _wall_clock() -> ProfilerBackend:
+    from perfkit_core.backends.wall_clock import WallClockBackend
+
+    return WallClockBackend()

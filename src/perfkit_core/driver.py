@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from perfkit_core.assumptions import assumptions
 from perfkit_core.environment import environment
 from perfkit_core.errors import PerfkitError, ToolError
 from perfkit_core.options import Options
+from perfkit_core.passes import BackendPasses
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import Run, RunWriter
 from perfkit_core.schema.analytic import AnalyticReport
@@ -26,12 +26,12 @@ from perfkit_core.schema.run import (
     RunStatus,
     RunTotals,
 )
-from perfkit_core.specs import BackendSpec, ExporterSpec, RunContext
+from perfkit_core.specs import DeviceSpec, ExporterSpec
 
 _log = logging.getLogger(__name__)
 
 
-def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
+def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpec] = ()) -> Run:
     """Carry out ``plan`` in a new run directory.
 
     A pass or exporter that fails is recorded in the index and leaves the others' results; the status
@@ -39,6 +39,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
 
     Args:
         plugins: The active plugins, for the index.
+        devices: Known GPUs and their peaks.
 
     Raises:
         UsageError: The run directory cannot be created.
@@ -48,7 +49,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
     try:
         _write_inputs(writer, plan, plugins)
         for position in range(len(plan.backends)):
-            _backend_pass(writer, plan, position)
+            _run_backend(writer, plan, position, devices)
         writer.write_text(rundir.ASSUMPTIONS, assumptions(plan))
         errors = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.error]
         errors += write_reports(writer, plan)
@@ -56,6 +57,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
             errors += _export(writer, spec, options)
         writer.update(status=_status(writer.index.passes, errors), error="; ".join(errors))
     except KeyboardInterrupt:
+        write_reports(writer, plan)
         writer.update(status="interrupted", error="interrupted by the user")
         raise
     except BaseException as error:
@@ -77,6 +79,7 @@ def _first_index(plan: Plan, plugins: Sequence[PluginRecord]) -> RunIndex:
         settings_origins=dict(sorted(plan.origins.items())),
         totals=None,
         stages=(),
+        notes=tuple(plan.notes),
         passes=tuple(PassRecord(backend=spec.name, status="pending", seconds=0.0) for spec, _ in plan.backends),
         files=(),
     )
@@ -88,48 +91,12 @@ def _write_inputs(writer: RunWriter, plan: Plan, plugins: Sequence[PluginRecord]
     writer.write_json(rundir.ENVIRONMENT, environment(sorted({plugin.distribution for plugin in plugins})))
 
 
-def _backend_pass(writer: RunWriter, plan: Plan, position: int) -> None:
+def _run_backend(writer: RunWriter, plan: Plan, position: int, devices: Sequence[DeviceSpec]) -> None:
     spec, options = plan.backends[position]
-    run_pass(writer, position, spec.name, lambda: _collect(writer, plan, spec, options))
-
-
-def _collect(writer: RunWriter, plan: Plan, spec: BackendSpec, options: Options) -> None:
-    subject = plan.subject
-    spec.factory().collect(
-        RunContext(
-            model=subject.model,
-            request=subject.request,
-            workload=subject.workload,
-            workload_options=subject.workload_options,
-            analytic=subject.analytic,
-            options=options,
-            writer=writer,
-            tree=plan.tree,
-        )
-    )
-
-
-def run_pass(writer: RunWriter, position: int, name: str, work: Callable[[], None]) -> None:
-    """Do one pass: the index shows it running, then how it ended; a fault is recorded, not raised."""
-    _set_pass(writer, position, PassRecord(backend=name, status="running", seconds=0.0))
-    started = time.perf_counter()
-    error = _attempt(writer, f"passes/{position:02d}-{name}/traceback.txt", work)
-    seconds = round(time.perf_counter() - started, 6)
-    if error:
-        _log.error("backend %s failed: %s", name, error)
-    _set_pass(
-        writer, position, PassRecord(backend=name, status="failed" if error else "done", seconds=seconds, error=error)
-    )
-
-
-def _set_pass(writer: RunWriter, position: int, record: PassRecord) -> None:
-    passes = list(writer.index.passes)
-    passes[position] = record
+    BackendPasses(writer, plan, plan.settings.backends[position], spec, options, devices).run()
     report = writer.records.get(rundir.ANALYTIC_REPORT)
     if isinstance(report, AnalyticReport) and writer.index.totals is None:
-        writer.update(passes=tuple(passes), totals=_totals(report), stages=_stages(report))
-    else:
-        writer.update(passes=tuple(passes))
+        writer.update(totals=_totals(report), stages=_stages(report))
 
 
 def _totals(report: AnalyticReport) -> RunTotals:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from perfkit_core.specs import AnalyticSpec, BackendSpec, ExporterSpec, ModelSpec, WorkloadSpec
+from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, WorkloadSpec
 
 PROJECT = "perfkit"
 """pluggy project name, and the entry-point group that plugins register in."""
@@ -43,4 +43,10 @@ def perfkit_backends() -> Sequence[BackendSpec]:
 @hookspec
 def perfkit_exporters() -> Sequence[ExporterSpec]:
     """Return exporters: writers of a finished run in another format."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def perfkit_devices() -> Sequence[DeviceSpec]:
+    """Return GPUs with their peaks, so that a measured time becomes a share of what the device could do."""
     raise AssertionError("a hook specification is never called")

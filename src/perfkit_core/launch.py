@@ -7,22 +7,26 @@ child gets a session of its own, so that a timeout or Ctrl-C can end it with eve
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
 from perfkit_core import errors
 from perfkit_core.errors import PerfkitError, ToolError
+from perfkit_core.files import write_atomically
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
-PLAN, ERROR, STDOUT, STDERR = "plan.json", "error.json", "stdout.txt", "stderr.txt"
+PLAN, ERROR, STDOUT, STDERR, COMMAND = "plan.json", "error.json", "stdout.txt", "stderr.txt", "command.txt"
 PROGRESS = "perfkit: "
 """Prefix of the worker's progress lines on its standard error."""
 
@@ -55,6 +59,8 @@ def run_worker(
     *,
     timeout: float | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    command: Callable[[Sequence[str]], Sequence[str]] = lambda argv: argv,
+    abort: Callable[[], None] = lambda: None,
 ) -> WorkerResult:
     """Run one worker to its end.
 
@@ -63,42 +69,55 @@ def run_worker(
         directory: Where to keep plan and logs; created when missing.
         timeout: Seconds after which the worker is ended; None waits.
         progress: Called with every progress line.
+        command: Given the worker's command line, returns the one to start.
+        abort: Called after the worker was ended by the timeout or Ctrl-C.
 
     Raises:
         PerfkitError: The error that the worker reported, with its own type.
-        ToolError: The worker timed out, was killed or ended without saying why.
+        ToolError: The worker timed out, was killed, could not be started or ended without saying why.
+        MissingError: The directory cannot be written to.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / ERROR).unlink(missing_ok=True)
     path = directory / PLAN
-    path.write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, plan.model_dump_json(indent=2) + "\n")
+    (directory / ERROR).unlink(missing_ok=True)
+    argv = list(command([sys.executable, "-m", "perfkit_core.worker", str(path)]))
+    write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
     started = time.monotonic()
     with (directory / STDOUT).open("wb") as stdout:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            [sys.executable, "-m", "perfkit_core.worker", str(path)],
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file in the user's directory must not shadow a module
-        )
+        process = _start(argv, stdout)
         follower = threading.Thread(target=_follow, args=(process, directory / STDERR, progress), daemon=True)
         follower.start()
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             end_process(process)
+            abort()
             raise ToolError(
                 f"the {plan.task} worker was ended after {timeout:g} s", fix=f"its log: {directory / STDERR}"
             ) from None
         except KeyboardInterrupt:
             end_process(process)
+            abort()
             raise
         finally:
             follower.join(timeout=5.0)
     if process.returncode:
         raise _failure(plan, process.returncode, directory)
     return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
+
+
+def _start(argv: Sequence[str], stdout: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module behind a known tool, no shell
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file in the user's directory must not shadow a module
+        )
+    except OSError as error:
+        raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", fix="perfkit doctor") from None
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
@@ -119,10 +138,10 @@ def _follow(process: subprocess.Popen[bytes], log: Path, progress: Callable[[str
     stream = process.stderr
     if stream is None:
         return
-    with log.open("wb") as file:
+    with log.open("wb", buffering=0) as file:
         for line in stream:
-            file.write(line)
-            file.flush()
+            with suppress(OSError):  # a full disk: the worker must not wait for a reader that has given up
+                file.write(line)
             text = line.decode("utf-8", "replace").rstrip()
             if text.startswith(PROGRESS):
                 progress(text.removeprefix(PROGRESS))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfkit_core.backend import Machine, MeasureOptions
 from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
+from perfkit_core.machine import CPU, machine
 from perfkit_core.options import Options, build_options
 from perfkit_core.settings import DEFAULT, ResolvedSettings, Settings
 from perfkit_core.specs import (
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 ANALYTIC = "analytic"
 """The backend that every run begins with."""
+
+MEASURING = "wall_clock"
+"""The backend that measures by default where there is a CUDA device."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +77,8 @@ class Plan:
         settings: The settings with everything resolved: what ``config.yaml`` holds.
         origins: Where each setting came from.
         tree: The cost tree, built while checking the inputs; None when the analytic model failed.
+        measure: Device, repeats and sampling of measuring passes.
+        notes: What the reader must know about how the run was planned.
     """
 
     subject: Subject
@@ -80,6 +87,8 @@ class Plan:
     settings: Settings
     origins: Mapping[str, str]
     tree: CostTree | None
+    measure: MeasureOptions
+    notes: Sequence[str]
 
 
 def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
@@ -89,7 +98,9 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         PerfkitError: A name or value does not fit, or a plugin or checkpoint is missing.
     """
     settings = resolved.settings
-    names = tuple(dict.fromkeys((ANALYTIC, *settings.backends)))
+    here = machine(settings.device)
+    chosen, notes = _backends(settings, here, _named(settings, registry)[2])
+    names = tuple(dict.fromkeys((ANALYTIC, *chosen)))
     backends = [registry.backend(name) for name in names]
     exporters = [registry.exporter(name) for name in dict.fromkeys(settings.exporters)]
     owners = [*(spec.name for spec in backends), *(spec.name for spec in exporters)]
@@ -98,9 +109,7 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
     backend_options = _options_of(backends, prefixed, "backend")
     exporter_options = _options_of(exporters, prefixed, "exporter")
     for backend in backends:
-        problems = backend.factory().check()
-        if problems:
-            raise MissingError(f"backend {backend.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
+        _check_backend(backend, here, subject)
     _check_template(settings, subject.model.name)
     parameters = subject.parameters()
     for owner, options in zip(owners, (*backend_options, *exporter_options), strict=True):
@@ -109,9 +118,47 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         subject=subject,
         backends=list(zip(backends, backend_options, strict=True)),
         exporters=list(zip(exporters, exporter_options, strict=True)),
-        settings=_completed(settings, subject, parameters, names),
+        settings=_completed(settings, subject, parameters, names).model_copy(update={"device": here.device}),
         origins=_completed_origins(resolved.origins, settings, subject, parameters),
         tree=_checked_tree(subject),
+        measure=_measure_options(settings, here),
+        notes=notes,
+    )
+
+
+def _backends(settings: Settings, here: Machine, workload: WorkloadSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the backends to use and, where none was named, why these."""
+    if settings.backends:
+        return settings.backends, ()
+    if here.device == CPU:
+        return (), (f"Nothing was executed: no CUDA device was found; --backend {MEASURING} measures on the CPU",)
+    if workload.build is None:
+        return (), (f"Nothing was executed: workload {workload.name} cannot be run, its plugin gives no build",)
+    return (MEASURING,), ()
+
+
+def _check_backend(spec: BackendSpec, here: Machine, subject: Subject) -> None:
+    backend = spec.factory()
+    problems = backend.check(here)
+    if problems:
+        raise MissingError(f"backend {spec.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
+    if backend.in_worker and subject.workload.build is None:
+        raise MissingError(
+            f"backend {spec.name!r} cannot run workload {subject.workload.name!r} of model {subject.model.name!r}: "
+            "its plugin gives no build",
+            fix="--backend analytic",
+        )
+
+
+def _measure_options(settings: Settings, here: Machine) -> MeasureOptions:
+    return MeasureOptions(
+        device=here.device,
+        repeats=settings.repeats,
+        warmup=settings.warmup,
+        iterations=0 if settings.measure_steps == "all" else settings.measure_steps,
+        region_depth=settings.region_depth,
+        max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+        seed=settings.seed,
     )
 
 
@@ -122,12 +169,7 @@ def resolve_subject(settings: Settings, parameters: Mapping[str, Any], registry:
         UsageError: A name or value is unknown or does not fit.
         MissingError: A plugin or the checkpoint directory is missing.
     """
-    if settings.model is None:
-        raise UsageError("no model is named", fix="--model NAME; perfkit list models shows them")
-    model = registry.model(settings.model)
-    variant = _variant(model, settings.variant)
-    name = settings.workload or variant.default_workload or model.default_workload
-    workload = registry.workload(name, model=settings.model)
+    model, variant, workload = _named(settings, registry)
     workload_values, model_values = _assign(parameters, workload, model)
     return Subject(
         model=model,
@@ -135,13 +177,24 @@ def resolve_subject(settings: Settings, parameters: Mapping[str, Any], registry:
             variant=variant.name,
             options=build_options(model.options, model_values, owner=f"model {model.name!r}"),
             checkpoint=_checkpoint(settings.checkpoint),
+            seed=settings.seed,
         ),
         workload=workload,
         workload_options=build_options(
             workload.options, {**workload.values, **workload_values}, owner=f"workload {workload.name!r}"
         ),
-        analytic=registry.analytic(settings.model),
+        analytic=registry.analytic(settings.model or model.name),
     )
+
+
+def _named(settings: Settings, registry: Registry) -> tuple[ModelSpec, VariantSpec, WorkloadSpec]:
+    """Look up what the settings name, defaults filled in."""
+    if settings.model is None:
+        raise UsageError("no model is named", fix="--model NAME; perfkit list models shows them")
+    model = registry.model(settings.model)
+    variant = _variant(model, settings.variant)
+    name = settings.workload or variant.default_workload or model.default_workload
+    return model, variant, registry.workload(name, model=settings.model)
 
 
 def _variant(model: ModelSpec, name: str | None) -> VariantSpec:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
 from perfkit_core.plugins import DISABLE, Kind, PluginStatus, Probed, normalised, probe_plugins
 from perfkit_core.spec_checks import spec_name
-from perfkit_core.specs import AnalyticSpec, BackendSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
+from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
 
 AnySpec = TypeVar("AnySpec", bound=Spec, covariant=True)  # noqa: PLC0105 - the plain name reads better in signatures
 Specs = Mapping[Kind, Sequence["Registered[Spec]"]]
@@ -80,6 +80,10 @@ class Registry:
     def exporters(self) -> tuple[Registered[ExporterSpec], ...]:
         """Return all exporters, by name."""
         return self._all("exporter", ExporterSpec)
+
+    def devices(self) -> tuple[Registered[DeviceSpec], ...]:
+        """Return all known GPUs, by name."""
+        return self._all("device", DeviceSpec)
 
     def model(self, name: str) -> ModelSpec:
         """Return the model of that name."""
@@ -162,6 +166,7 @@ _TITLES: Mapping[Kind, str] = {
     "analytic": "analytic model of",
     "backend": "backend",
     "exporter": "exporter",
+    "device": "device",
 }
 
 

@@ -29,6 +29,11 @@ VERIFY_TOTALS = "verify/end2end.json"
 CONFIG = "config.yaml"
 ENVIRONMENT = "env.json"
 ASSUMPTIONS = "assumptions.md"
+INPUTS = "inputs.yaml"
+METRICS = "metrics.json"
+REGIONS = "regions.json"
+SESSION = "session.json"
+"""File in a pass's directory: what its worker saw."""
 REPORT = "report.md"
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

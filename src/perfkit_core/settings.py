@@ -64,9 +64,24 @@ class Settings(BaseModel):
     variant: str | None = Field(default=None, min_length=1, description="Variant of the model; its first by default")
     workload: str | None = Field(default=None, min_length=1, description="Workload name; the variant's own by default")
     checkpoint: AnyPath | None = Field(default=None, description="Directory to read the architecture from")
-    backends: tuple[str, ...] = Field(default=("analytic",), description="Backends; analytic always runs")
+    backends: tuple[str, ...] = Field(
+        default=(), description="Backends; analytic always runs, and on a CUDA device wall_clock by default"
+    )
     exporters: tuple[str, ...] = Field(default=(), description="Exporters to run after the passes")
     out: AnyPath | None = Field(default=None, description="Run directory; a new one below perfkit-runs/ by default")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,3})$", description="Where to measure: auto, cpu or cuda:N"
+    )
+    repeats: int = Field(default=3, ge=1, le=1_000_000, description="Measured runs of the workload per pass")
+    warmup: int = Field(default=1, ge=0, le=1_000_000, description="Runs before the measured ones, kept apart")
+    measure_steps: Annotated[int, Field(ge=1)] | Literal["all"] | None = Field(
+        default=None, description="Iterations of every long loop to measure, or all; by default each loop's own number"
+    )
+    region_depth: int = Field(default=2, ge=0, le=100, description="Levels of modules below the stage to measure")
+    max_minutes: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Minutes after which a pass is ended; what it has is kept"
+    )
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of random weights and inputs")
     tolerance: Fraction = Field(default=0.05, description="Largest relative difference that verify accepts")
     top: int = Field(default=10, ge=1, description="How many layers hotspots and compare list")
     by: Literal["flops", "bytes", "time"] = Field(default="flops", description="What hotspots and compare rank")

@@ -59,6 +59,23 @@ def _is_options(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Options)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_peaks(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_number(peak) and peak > 0 for peak in value.values())
+
+
+def _is_patterns(value: object) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        return False
+    try:
+        return all(re.compile(pattern) is not None for pattern in value)
+    except (re.error, TypeError):
+        return False
+
+
 _A_NAME = "a name (a lower-case letter, then lower-case letters, digits and _)"
 _A_FUNCTION = "a function"
 CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -75,5 +92,11 @@ CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "references": ("a function or None", lambda value: value is None or callable(value)),
     "factory": (_A_FUNCTION, callable),
     "export": (_A_FUNCTION, callable),
+    "build": ("a function or None", lambda value: value is None or callable(value)),
+    "match": ("a list of at least one regular expression", _is_patterns),
+    "dense_peaks": ("FLOP/s above 0 by element type", _is_peaks),
+    "memory_bandwidth": ("a number above 0", lambda value: _is_number(value) and value > 0),
+    "memory": ("a number of bytes above 0", lambda value: isinstance(value, int) and value > 0),
+    "source": ("a line of text", lambda value: _is_text(value) and bool(value.strip())),
 }
 """Expectation and test of every field of every spec; a new field needs an entry here."""

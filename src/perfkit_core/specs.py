@@ -6,7 +6,6 @@ callables they carry.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,10 @@ from perfkit_core.costtree import CostTree
 from perfkit_core.options import Options
 
 if TYPE_CHECKING:
+    from perfkit_core.backend import ProfilerBackend
     from perfkit_core.reference import Reference
-    from perfkit_core.rundir import Run, RunWriter
+    from perfkit_core.rundir import Run
+    from perfkit_core.workload import BuildContext, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,15 @@ class ModelRequest:
         variant: Name of one of the model's variants.
         options: The model's options, of the type its spec names.
         checkpoint: Directory to read the architecture (and weights) from instead of bundled metadata.
+        device: Where to build the modules: ``meta`` (no weights), ``cpu`` or ``cuda:N``.
+        seed: Seed of random weights, used where there is no checkpoint.
     """
 
     variant: str
     options: Options
     checkpoint: Path | None = None
+    device: str = "meta"
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,8 @@ class ModelSpec:
         variants: Variants, the default one first.
         default_workload: Workload used when none is named.
         options: Model options (element types, placement…).
-        load: Builds the real modules without weights, on torch's meta device, by component name.
+        load: Builds the real modules on the request's device, by component name: on ``meta`` without weights;
+            elsewhere with the checkpoint's weights, or random ones from the seed when there is no checkpoint.
     """
 
     name: str
@@ -81,6 +87,7 @@ class WorkloadSpec:
         summary: One line.
         options: Workload parameters; ``--set`` overrides them.
         values: This workload's values where they differ from the defaults of ``options``.
+        build: Makes the workload ready to run on real modules, in the worker. None: it can be estimated only.
     """
 
     name: str
@@ -88,6 +95,7 @@ class WorkloadSpec:
     summary: str
     options: type[Options]
     values: Mapping[str, Any] = field(default_factory=dict)
+    build: Callable[[BuildContext], Workload] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,43 +112,6 @@ class AnalyticSpec:
     model: str
     estimate: Callable[[ModelRequest, Any], CostTree]
     references: Callable[[ModelRequest, Any], Iterable[Reference]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """What a backend is given.
-
-    Attributes:
-        model: The model's spec.
-        request: Variant, options and checkpoint.
-        workload: The workload's spec.
-        workload_options: Validated workload parameters.
-        analytic: The model's analytic spec, or None when no plugin provides one.
-        options: Validated options of the backend itself.
-        writer: Where to write artifacts; paths are relative to the run directory.
-        tree: The run's cost tree, which checking the inputs has built; None when building it failed.
-    """
-
-    model: ModelSpec
-    request: ModelRequest
-    workload: WorkloadSpec
-    workload_options: Options
-    analytic: AnalyticSpec | None
-    options: Options
-    writer: RunWriter
-    tree: CostTree | None = None
-
-
-class ProfilerBackend(ABC):
-    """One way to learn what a run costs."""
-
-    def check(self) -> Sequence[str]:
-        """Return what is missing on this machine, one line each; shown by ``perfkit doctor``."""
-        return ()
-
-    @abstractmethod
-    def collect(self, context: RunContext) -> None:
-        """Do the pass and write its artifacts through ``context.writer``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,4 +150,31 @@ class ExporterSpec:
     options: type[Options] = Options
 
 
-Spec = ModelSpec | WorkloadSpec | AnalyticSpec | BackendSpec | ExporterSpec
+@dataclass(frozen=True, kw_only=True)
+class DeviceSpec:
+    """A GPU and its limits.
+
+    Attributes:
+        name: Unique name, such as ``h200``.
+        match: Regular expressions; one must match the whole name that the driver reports, upper or lower case.
+        dense_peaks: Peak FLOP/s without structured sparsity, by element type (``tfloat32`` where float32 may use it).
+        memory_bandwidth: Peak memory bandwidth, in bytes per second.
+        memory: Device memory, in bytes.
+        source: Where the numbers come from.
+    """
+
+    name: str
+    match: Sequence[str]
+    dense_peaks: Mapping[str, float]
+    memory_bandwidth: float
+    memory: int
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """Peak and bandwidth in one line."""
+        peak = max((self.dense_peaks.get(name, 0.0) for name in ("bfloat16", "float16", "float32")), default=0.0)
+        return f"{peak / 1e12:g} dense TFLOP/s, {self.memory_bandwidth / 1e9:g} GB/s, {self.memory / 1e9:g} GB"
+
+
+Spec = ModelSpec | WorkloadSpec | AnalyticSpec | BackendSpec | ExporterSpec | DeviceSpec

@@ -26,11 +26,12 @@ Command = Callable[..., Outcome]
 UNRULY = """
 import os
 from perfkit_core import hookimpl, ops
+from perfkit_core.backend import ProfilerBackend
 from perfkit_core.costtree import CostTree, MemoryEstimate, Node
 from perfkit_core.options import Options
 from perfkit_core.reference import Reference, ReferenceCall
 from perfkit_core.specs import (
-    AnalyticSpec, BackendSpec, ExporterSpec, ModelSpec, ProfilerBackend, VariantSpec, WorkloadSpec)
+    AnalyticSpec, BackendSpec, ExporterSpec, ModelSpec, VariantSpec, WorkloadSpec)
 
 
 class Raises(ProfilerBackend):
@@ -48,7 +49,7 @@ class Dies(ProfilerBackend):
 
 
 class Absent(ProfilerBackend):
-    def check(self):
+    def check(self, machine):
         return ["the widget driver is not loaded"]
 
     def collect(self, context):

@@ -79,7 +79,7 @@ def test_a_parameter_given_twice(cli: Command, workplace: Path) -> None:
         ((*RUN, "--exporter", "cvs"), 2, "did you mean 'csv'"),
         ((*RUN, "--exporter", ""), 2, "--exporter is empty"),
         ((*RUN, "--modle", "x"), 2, "--model"),
-        ((*RUN, "--device", "cuda"), 2, "--device"),
+        ((*RUN, "--devise", "cuda"), 2, "--devise"),
         ((*RUN, "stray"), 2, "stray"),
         ((*RUN, "--checkpoint", "nowhere"), 3, "nowhere"),
         ((*RUN, "--checkpoint", LONG), 3, "File name too long"),

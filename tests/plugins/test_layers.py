@@ -6,7 +6,20 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC = {"errors", "options", "ops", "costtree", "reference", "specs", "hookspecs", "schema", "units"}
+PUBLIC = {
+    "backend",
+    "costtree",
+    "errors",
+    "hookspecs",
+    "ops",
+    "options",
+    "reference",
+    "regions",
+    "schema",
+    "specs",
+    "units",
+    "workload",
+}
 """What a plugin may import from perfkit_core; docs/write-a-plugin.md relies on it."""
 
 

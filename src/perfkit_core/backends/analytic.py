@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from perfkit_core.analytic_report import analytic_report, report_text
+from perfkit_core.backend import ProfilerBackend, RunContext
 from perfkit_core.errors import MissingError
 from perfkit_core.rundir import ANALYTIC_REPORT
-from perfkit_core.specs import ProfilerBackend, RunContext
 
 
 class AnalyticBackend(ProfilerBackend):

@@ -61,8 +61,10 @@ def _settings() -> dict[str, dict[str, object]]:
 
 
 def _check(spec: Any) -> list[str]:
+    from perfkit_core.machine import machine
+
     try:
-        return list(spec.factory().check())
+        return list(spec.factory().check(machine()))
     except PerfkitError as error:
         return [str(error)]
     except Exception as error:  # noqa: BLE001 - a plugin's code; what it raised is the finding

@@ -14,14 +14,14 @@ from perfkit_core.errors import UsageError, nearest
 if TYPE_CHECKING:
     from perfkit_core.registry import Registered
 
-KINDS = ("models", "workloads", "backends", "exporters", "templates")
+KINDS = ("models", "workloads", "backends", "exporters", "devices", "templates")
 
 
 @click.command("list")
 @click.argument("kind", metavar="|".join(KINDS))
 @json_option
 def command(*, kind: str, as_json: bool) -> None:
-    """List what is installed: models, workloads, backends, exporters or templates."""
+    """List what is installed: models, workloads, backends, exporters, devices or templates."""
     if kind not in KINDS:
         raise UsageError(f"there is nothing called {kind!r} to list", fix=nearest(kind, KINDS))
     entries = _templates() if kind == "templates" else _registered(kind)
@@ -43,6 +43,7 @@ def _registered(kind: str) -> list[dict[str, object]]:
         "workloads": found.workloads,
         "backends": found.backends,
         "exporters": found.exporters,
+        "devices": found.devices,
     }
     entries: list[dict[str, object]] = []
     for item in listings[kind]():

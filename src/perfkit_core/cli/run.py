@@ -19,6 +19,13 @@ HOTSPOTS = 10
 @click.command("run")
 @subject_options
 @click.option("--backend", "backends", metavar="NAME", multiple=True, help="Backend besides analytic; repeatable.")
+@click.option("--device", metavar="D", help="Where to measure: auto, cpu or cuda:N [default: auto].")
+@click.option("--repeats", metavar="N", help="Measured runs of the workload [default: 3].")
+@click.option("--warmup", metavar="N", help="Runs before the measured ones [default: 1].")
+@click.option("--measure-steps", metavar="N|all", help="Iterations of every long loop to measure, or all.")
+@click.option("--region-depth", metavar="N", help="Levels of modules below the stage to measure [default: 2].")
+@click.option("--max-minutes", metavar="N", help="End a pass after so many minutes and keep what it has.")
+@click.option("--seed", metavar="N", help="Seed of random weights and inputs [default: 0].")
 @click.option("--exporter", "exporters", metavar="NAME", multiple=True, help="Exporter to run; repeatable.")
 @click.option("--out", metavar="DIR", help="Run directory; a new one below perfkit-runs/ by default.")
 @click.option("--config", metavar="FILE", help="Settings file: config.yaml of a run repeats that run.")

@@ -12,6 +12,8 @@ VERIFY_SCHEMA: Final = "perfkit.verify/1"
 COMPARE_SCHEMA: Final = "perfkit.compare/1"
 HOTSPOTS_SCHEMA: Final = "perfkit.hotspots/1"
 WORKER_SCHEMA: Final = "perfkit.worker/1"
+METRICS_SCHEMA: Final = "perfkit.metrics/1"
+REGIONS_SCHEMA: Final = "perfkit.regions/1"
 ENVIRONMENT_SCHEMA: Final = "perfkit.environment/1"
 
 

@@ -39,6 +39,8 @@ class PassRecord(Record):
     status: PassStatus = Field(description="How far the pass got")
     seconds: float = Field(description="Wall time of the pass, in seconds")
     error: str = Field(default="", description="Why it failed, in one line")
+    directory: str = Field(default="", description="Directory of its logs and artifacts; empty without any")
+    notes: tuple[str, ...] = Field(default=(), description="What the reader of its results must know, one line each")
 
 
 class PluginRecord(Record):
@@ -64,8 +66,37 @@ class RunIndex(Record):
     settings_origins: dict[str, str] = Field(description="Where each setting came from")
     totals: RunTotals | None = Field(description="Totals, once the analytic pass is done")
     stages: tuple[RunStage, ...] = Field(description="Stages, once the analytic pass is done")
+    device: str = Field(default="", description="Where the workload was executed; empty when it was not")
+    notes: tuple[str, ...] = Field(default=(), description="What the reader must know about this run, one line each")
     passes: tuple[PassRecord, ...] = Field(description="Passes in order")
     files: tuple[str, ...] = Field(description="Files of the run, relative to its directory, sorted")
+
+
+class GpuRecord(Record):
+    """The GPU that a pass ran on, and the state it was in."""
+
+    name: str = Field(description="Name that the driver reports")
+    uuid: str = Field(description="Unique identifier; empty when unknown")
+    memory_bytes: int = Field(description="Device memory, in bytes")
+    driver: str = Field(description="Driver version; empty when unknown")
+    compute_capability: str = Field(description="CUDA compute capability")
+    before: dict[str, int] = Field(description="Clocks (MHz), temperature (C), power (mW) before the pass; from NVML")
+    after: dict[str, int] = Field(description="The same after the pass")
+
+
+class DeviceRecord(Record):
+    """Where a pass ran, as its worker saw it."""
+
+    device: str = Field(description="cpu or cuda:N")
+    processor: str = Field(description="Processor model; empty when unknown")
+    cores: int = Field(description="Processor cores that the worker may use")
+    threads: int = Field(description="Threads that torch uses inside an operation")
+    torch: str = Field(description="torch version")
+    cuda: str = Field(description="CUDA version of torch; empty without")
+    cudnn: str = Field(description="cuDNN version; empty without")
+    tf32_matmul: bool = Field(description="Whether float32 matrix products may use TF32")
+    tf32_conv: bool = Field(description="Whether float32 convolutions may use TF32")
+    gpu: GpuRecord | None = Field(description="The GPU; null on the CPU")
 
 
 class Environment(Record):
@@ -79,3 +110,5 @@ class Environment(Record):
     distributions: dict[str, str] = Field(
         description="Versions of perfkit, its plugins, torch, diffusers, transformers"
     )
+    git: dict[str, str] = Field(default_factory=dict, description="Commit and state of the working directory's git")
+    device: DeviceRecord | None = Field(default=None, description="Where it ran; null when nothing was executed")

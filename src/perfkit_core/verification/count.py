@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ class CountedModule:
         calls: Calls of the module; 0 for one that only holds parameters; None for a root whose
             methods were called instead of the module itself.
         flops: Inclusive FLOPs, or None when the counter has no entry (no counted work).
-        parameters: Inclusive ``numel()`` of distinct parameters.
+        parameters: Inclusive ``numel()`` of distinct parameters, those of earlier references left out.
         nbytes: Own bytes by kind of operation.
     """
 
@@ -45,8 +46,12 @@ class _Root(torch.nn.Module):
         run(self.target)
 
 
-def count(reference: Reference) -> dict[str, CountedModule]:
+def count(reference: Reference, seen: dict[int, torch.nn.Parameter] | None = None) -> dict[str, CountedModule]:
     """Run every call of ``reference`` once and return what was counted, by region path.
+
+    Args:
+        seen: Parameters of earlier references by ``id``: one model called in two stages holds them once, in
+            the first. Those of this reference are added.
 
     Raises:
         CheckFailed: The reference cannot be trusted: it is not on the meta device, or it computes with
@@ -69,7 +74,10 @@ def count(reference: Reference) -> dict[str, CountedModule]:
             calls[name] += number * call.times
         for place, number in tracer.trace.items():
             nbytes[place] += number * call.times
-    return _collect(reference, root, flops, calls, nbytes)
+    seen = {} if seen is None else seen
+    counted = _collect(reference, root, flops, calls, nbytes, seen)
+    seen.update((id(parameter), parameter) for parameter in root.parameters())
+    return counted
 
 
 def _collect(
@@ -78,14 +86,15 @@ def _collect(
     flops: Counter[str],
     calls: Counter[str],
     nbytes: Counter[tuple[str, str]],
+    seen: Mapping[int, torch.nn.Parameter],
 ) -> dict[str, CountedModule]:
     target, prefix = root.target, f"{type(root).__name__}.target."
     paths = region_paths(reference.path, [name for name, _ in target.named_modules()], set(calls))
     counted: dict[str, CountedModule] = {}
-    held: set[int] = set()
+    held: set[int] = set(seen)
     for name, module in target.named_modules():
         if name in calls or not name:
-            parameters = {id(parameter): parameter.numel() for parameter in module.parameters()}
+            parameters = {id(item): item.numel() for item in module.parameters() if id(item) not in seen}
             held |= {id(parameter) for parameter in module.parameters(recurse=not name and not calls)}
             total = flops["Global"] if not name else flops.get(prefix + name)
             counted[paths[name]] = CountedModule(calls.get(name), total, sum(parameters.values()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torch.nn import Parameter
+
 from perfkit_core.errors import MissingError
 from perfkit_core.options import Options
 from perfkit_core.schema.verify import VerifyReport
@@ -39,10 +41,11 @@ def verify_model(
         )
     tree = analytic.estimate(request, workload)
     counted: dict[str, CountedModule] = {}
+    seen: dict[int, Parameter] = {}
     methods = [METHOD]
     for reference in analytic.references(request, workload):
         progress(f"counting {reference.path}")
-        counted |= count(reference)
+        counted |= count(reference, seen)
         if reference.note:
             methods.append(f"{reference.path}: {reference.note}")
     return compare_tree(

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 from perfkit_core.errors import PerfkitError
+from perfkit_core.files import write_atomically
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
 ERROR = "error.json"
@@ -16,9 +17,7 @@ def main(path: Path) -> int:
     """Carry out the plan at ``path`` and return the exit status."""
     try:
         plan = WorkerPlan.model_validate_json(path.read_bytes())
-        from perfkit_core.worker.verify_task import verify
-
-        verify(plan, _progress)
+        _task(plan)
     except PerfkitError as error:
         _record(path.parent, error, error.message, error.fix)
         return error.exit_code
@@ -28,6 +27,17 @@ def main(path: Path) -> int:
     return 0
 
 
+def _task(plan: WorkerPlan) -> None:
+    if plan.task == "measure":
+        from perfkit_core.worker.measure_task import measure
+
+        measure(plan, _progress)
+    else:
+        from perfkit_core.worker.verify_task import verify
+
+        verify(plan, _progress)
+
+
 def _progress(line: str) -> None:
     sys.stderr.write(f"perfkit: {line}\n")
     sys.stderr.flush()
@@ -35,8 +45,8 @@ def _progress(line: str) -> None:
 
 def _record(directory: Path, error: Exception, message: str, fix: str) -> None:
     record = WorkerError(type=type(error).__name__, message=message, fix=fix, traceback=traceback.format_exc())
-    (directory / ERROR).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     traceback.print_exc()
+    write_atomically(directory / ERROR, record.model_dump_json(indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,25 +24,28 @@ SIZES = {"small": Size(256, 1024), "wide": Size(4096, 16384)}
 
 
 def estimate(request: ModelRequest, workload: MlpWorkload) -> CostTree:
-    """Return the costs of one forward pass; paths start with the stage, here ``forward/mlp``.
+    """Return the costs of all forward passes; paths start with the stage, here ``forward/mlp``.
 
     Raises:
         UsageError: A checkpoint was given; the example has none to read.
     """
-    size, dtype, rows = size_of(request), dtype_of(request), workload.batch_size
+    size, dtype, rows, calls = size_of(request), dtype_of(request), workload.batch_size, workload.passes
     hidden = Tensor(rows * size.hidden, dtype)
     # Children carry the names that the real module gives them, in call order: that is how results are joined.
+    fc1 = ops.linear(rows, size.width, size.hidden, dtype, calls=calls)
+    act = ops.elementwise("gelu", hidden, hidden, calls=calls)
+    fc2 = ops.linear(rows, size.hidden, size.width, dtype, calls=calls)
     mlp = Node(
         "block",
         "container",
-        1,
+        calls,
         children=[
-            ("fc1", Node("linear", "linear", 1, ops=[ops.linear(rows, size.width, size.hidden, dtype)])),
-            ("act", Node("activation", "activation", 1, ops=[ops.elementwise("gelu", hidden, hidden)])),
-            ("fc2", Node("linear", "linear", 1, ops=[ops.linear(rows, size.hidden, size.width, dtype)])),
+            ("fc1", Node("linear", "linear", calls, ops=[fc1])),
+            ("act", Node("activation", "activation", calls, ops=[act])),
+            ("fc2", Node("linear", "linear", calls, ops=[fc2])),
         ],
     )
-    stage = Node("stage", "container", 1, children=[("mlp", mlp)])
+    stage = Node("stage", "container", calls, children=[("mlp", mlp)])
     return CostTree(
         stages=[("forward", stage)],
         memory=_memory(stage.inclusive.weight_bytes, size, rows, dtype),

@@ -1,4 +1,4 @@
-"""The real perceptron on torch's meta device: shapes without memory, so any size fits."""
+"""The real perceptron: on torch's meta device to be counted, on a CPU or GPU to be run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perfkit_example_plugin.options import MlpWorkload
 
 
 def build_modules(request: ModelRequest) -> Mapping[str, Any]:
-    """Return ``mlp`` without weights.
+    """Return ``mlp`` on the request's device: on ``meta`` without weights, elsewhere with random ones from the seed.
 
     Raises:
         MissingError: torch is not installed.
@@ -26,7 +26,8 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
             f"the real example_mlp needs torch: {error}", fix="pip install 'perfkit-example-plugin[torch]'"
         ) from None
     mlp = torch.nn.Sequential()
-    placed = {"device": "meta", "dtype": getattr(torch, dtype)}
+    torch.manual_seed(request.seed)
+    placed = {"device": request.device, "dtype": getattr(torch, dtype)}
     mlp.add_module("fc1", torch.nn.Linear(size.width, size.hidden, **placed))
     mlp.add_module("act", torch.nn.GELU())
     mlp.add_module("fc2", torch.nn.Linear(size.hidden, size.width, **placed))
@@ -34,7 +35,7 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
 
 
 def references(request: ModelRequest, workload: MlpWorkload) -> Iterable[Reference]:
-    """Return the perceptron and the one call that a run makes of it.
+    """Return the perceptron and the call that a run makes of it, as often as the workload has passes.
 
     Raises:
         MissingError: torch is not installed.
@@ -46,4 +47,5 @@ def references(request: ModelRequest, workload: MlpWorkload) -> Iterable[Referen
 
         return module(torch.empty(rows, width, dtype=getattr(torch, dtype), device="meta"))
 
-    return [Reference(path="forward/mlp", module=build_modules(request)["mlp"], calls=(ReferenceCall(run=forward),))]
+    calls = (ReferenceCall(run=forward, times=workload.passes),)
+    return [Reference(path="forward/mlp", module=build_modules(request)["mlp"], calls=calls)]

@@ -18,9 +18,10 @@ class MlpOptions(Options):
 
 
 class MlpWorkload(Options):
-    """One forward pass."""
+    """Forward passes, one after the other."""
 
     batch_size: int = Field(default=1, ge=1, le=1_000_000_000, description="rows in the batch, at least 1")
+    passes: int = Field(default=1, ge=1, le=1_000_000_000, description="forward passes in a row, at least 1")
 
 
 class TsvOptions(Options):

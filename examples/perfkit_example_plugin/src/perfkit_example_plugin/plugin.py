@@ -18,6 +18,7 @@ from perfkit_example_plugin.options import MlpOptions, MlpWorkload, TsvOptions
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
+    from perfkit_core.workload import BuildContext, Workload
 
 MODEL = "example_mlp"
 
@@ -44,8 +45,15 @@ def perfkit_models() -> list[ModelSpec]:
 def perfkit_workloads() -> list[WorkloadSpec]:
     """Return one row and many rows."""
     return [
-        WorkloadSpec(name="single", model=MODEL, summary="one row", options=MlpWorkload),
-        WorkloadSpec(name="batch", model=MODEL, summary="4096 rows", options=MlpWorkload, values={"batch_size": 4096}),
+        WorkloadSpec(name="single", model=MODEL, summary="one row", options=MlpWorkload, build=_build),
+        WorkloadSpec(
+            name="batch",
+            model=MODEL,
+            summary="4096 rows",
+            options=MlpWorkload,
+            values={"batch_size": 4096},
+            build=_build,
+        ),
     ]
 
 
@@ -73,6 +81,12 @@ def _load(request: ModelRequest) -> Mapping[str, Any]:
     from perfkit_example_plugin.modules import build_modules
 
     return build_modules(request)
+
+
+def _build(context: BuildContext) -> Workload:
+    from perfkit_example_plugin.workload import MlpRun
+
+    return MlpRun(context)
 
 
 def _estimate(request: ModelRequest, workload: MlpWorkload) -> CostTree:

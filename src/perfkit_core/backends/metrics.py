@@ -1,0 +1,240 @@
+"""``metrics.json`` from the samples of one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Literal
+
+from perfkit_core.backend import RunContext
+from perfkit_core.backends.mfu import HOW_TO_ADD, flops_by_type, match_device, utilisation
+from perfkit_core.backends.samples import RegionTotal, RunTotal, totals
+from perfkit_core.costtree import CostTree
+from perfkit_core.schema.metrics import (
+    Aggregates,
+    DevicePeaks,
+    Metrics,
+    RegionTime,
+    StageTime,
+    Statistics,
+    Utilisation,
+)
+from perfkit_core.schema.session import MemorySample, RunSample, Session
+from perfkit_core.specs import DeviceSpec
+from perfkit_core.statistics import summary
+
+QUIET_SPREAD = 0.05
+"""Standard deviation over mean of the whole run, above which the machine was not quiet."""
+
+_MS = 1_000_000
+
+
+def metrics(
+    runs: Sequence[RunSample], session: Session, context: RunContext, *, source: str, overhead_ns: float
+) -> Metrics:
+    """Return the metrics of at least one measured run.
+
+    Args:
+        runs: Warm-up and measured runs in order.
+        session: What the worker recorded.
+        source: Directory of the pass.
+        overhead_ns: Cost of one region on the host.
+    """
+    measured = [totals(run) for run in runs if not run.warmup]
+    first = totals(runs[0]) if runs[0].warmup else None
+    aggregates = _aggregates([run for run in runs if not run.warmup], measured, first, session.units)
+    device = session.device
+    spec = match_device(device.gpu.name, context.devices) if device.gpu else None
+    table, missing = _mfu(context.tree, measured, session, spec)
+    gpu_name = device.gpu.name if device.gpu else device.processor
+    opened, wall = len(runs[-1].regions), runs[-1].wall_ns
+    return Metrics(
+        source_pass=source,
+        complete=session.complete,
+        device=device.device,
+        device_name=gpu_name,
+        clock="host" if device.gpu is None else "cuda_events",
+        repeats=len(measured),
+        warmup=len(runs) - len(measured),
+        aggregates=aggregates,
+        units=session.units,
+        memory=_memory(runs),
+        regions=_regions(measured),
+        outside_ns=round(_mean([Fraction(run.outside) for run in measured])),
+        peaks=DevicePeaks(name=spec.name, reported=gpu_name, source=spec.source) if spec else None,
+        mfu=table,
+        mfu_missing=missing,
+        region_overhead_ns=overhead_ns,
+        region_overhead_share=min(1.0, overhead_ns * opened / wall) if wall else 0.0,
+        hidden=session.hidden,
+        warnings=tuple(_warnings(aggregates, session)),
+    )
+
+
+def _aggregates(
+    samples: Sequence[RunSample], runs: Sequence[RunTotal], first: RunTotal | None, units: Mapping[str, float]
+) -> Aggregates:
+    whole = [float(run.whole) for run in runs]
+    energy = [sample.energy_mj / 1000 for sample in samples if sample.energy_mj is not None]
+    names = _names(runs[0])
+    return Aggregates(
+        run_ms=_whole(runs, first),
+        stage_ms={name: _stage(path, runs, first) for name, path in names.items()},
+        step_ms={name: _iteration(path, runs) for name, path in names.items() if runs[0].regions[path].is_loop},
+        throughput={
+            f"{unit}_per_s": statistics([amount / (value / 1e9) for value in whole]) for unit, amount in units.items()
+        },
+        ttft_ms=_instances("prefill", runs),
+        time_per_output_token_ms=_instances("decode", runs),
+        energy_j=statistics(energy) if energy else None,
+    )
+
+
+def statistics(values: Sequence[float]) -> Statistics:
+    """Return the record of repeated values."""
+    return Statistics.model_validate(summary(values)._asdict())
+
+
+def _names(run: RunTotal) -> dict[str, str]:
+    """Return the paths that the workload named, by last segment where that is unique, else by path."""
+    paths = [path for path, region in run.regions.items() if region.is_named]
+    last = [path.rpartition("/")[2] for path in paths]
+    return {name if last.count(name) == 1 else path: path for name, path in zip(last, paths, strict=True)}
+
+
+def _whole(runs: Sequence[RunTotal], first: RunTotal | None) -> StageTime:
+    regions = runs[0].regions
+    sampled = [region for path, region in regions.items() if region.measured and "/" not in path]
+    return _time(
+        "",
+        [float(run.whole) / _MS for run in runs],
+        per="run",
+        instances=1,
+        sampling=(sum(one.measured for one in sampled), sum(one.total for one in sampled)),
+        first=None if first is None else float(first.whole) / _MS,
+    )
+
+
+def _stage(path: str, runs: Sequence[RunTotal], first: RunTotal | None) -> StageTime:
+    """Time of a region per run; of a loop inside a stage, per iteration."""
+    region = runs[0].regions[path]
+    if region.is_loop and "/" in path:
+        return _iteration(path, runs)
+    early = first.regions.get(path) if first else None
+    return _time(
+        path,
+        [float(run.regions[path].inclusive) / _MS for run in runs if path in run.regions],
+        per="run",
+        instances=round(region.instances),
+        sampling=(region.measured, region.total),
+        first=None if early is None else float(early.inclusive) / _MS,
+    )
+
+
+def _iteration(path: str, runs: Sequence[RunTotal]) -> StageTime:
+    regions = [run.regions[path] for run in runs if path in run.regions]
+    return _time(
+        path,
+        [value / _MS for region in regions for value in region.values],
+        per="iteration",
+        instances=round(regions[0].instances),
+        sampling=(regions[0].measured, regions[0].total),
+        first=regions[0].first / _MS,
+    )
+
+
+def _time(
+    path: str,
+    values: Sequence[float],
+    *,
+    per: Literal["run", "iteration"],
+    instances: int,
+    sampling: tuple[int, int],
+    first: float | None,
+) -> StageTime:
+    measured, total = sampling
+    return StageTime(
+        **summary(values)._asdict(),
+        path=path,
+        per=per,
+        nested_in=_nested_in(path),
+        instances=instances,
+        scaled_from=measured or None,
+        scaled_to=total or None,
+        first_ms=first,
+    )
+
+
+def _instances(path: str, runs: Sequence[RunTotal]) -> Statistics | None:
+    values = [value / _MS for run in runs if path in run.regions for value in run.regions[path].values]
+    return statistics(values) if values else None
+
+
+def _nested_in(path: str) -> str:
+    stage, slash, _ = path.partition("/")
+    return stage if slash else ""
+
+
+def _regions(runs: Sequence[RunTotal]) -> tuple[RegionTime, ...]:
+    found: dict[str, list[RegionTotal]] = {}
+    for run in runs:
+        for path, region in run.regions.items():
+            found.setdefault(path, []).append(region)
+    return tuple(
+        RegionTime(
+            path=path,
+            instances=round(regions[0].instances),
+            inclusive_ns=round(_mean([region.inclusive for region in regions])),
+            exclusive_ns=round(_mean([region.exclusive for region in regions])),
+        )
+        for path, regions in found.items()
+    )
+
+
+def _mean(values: Sequence[Fraction]) -> Fraction:
+    return sum(values, Fraction(0)) / len(values)
+
+
+def _memory(runs: Sequence[RunSample]) -> dict[str, MemorySample]:
+    found: dict[str, MemorySample] = {}
+    for run in runs:
+        for stage, sample in run.memory.items():
+            known = found.get(stage, sample)
+            found[stage] = MemorySample(
+                start_bytes=max(known.start_bytes, sample.start_bytes),
+                allocated_bytes=max(known.allocated_bytes, sample.allocated_bytes),
+                reserved_bytes=max(known.reserved_bytes, sample.reserved_bytes),
+            )
+    return found
+
+
+def _mfu(
+    tree: CostTree | None, runs: Sequence[RunTotal], session: Session, spec: DeviceSpec | None
+) -> tuple[tuple[Utilisation, ...], str]:
+    gpu = session.device.gpu
+    if gpu is None:
+        return (), f"no peak is known for the CPU: {HOW_TO_ADD}"
+    if spec is None:
+        return (), f"no peak is known for {gpu.name!r}: {HOW_TO_ADD}"
+    if tree is None:
+        return (), "the analytic model failed, so the FLOPs are unknown"
+    flops = flops_by_type(tree, session.device)
+    whole = float(_mean([run.whole for run in runs])) / 1e9
+    found = [utilisation("", whole, flops[""], spec, "")]
+    for region in _regions(runs):
+        seconds = region.inclusive_ns / 1e9
+        found.append(utilisation(region.path, seconds, flops.get(region.path, {}), spec, _nested_in(region.path)))
+    table = tuple(one for one in found if one is not None)
+    return table, "" if table else f"{spec.name} has no peak for the element types of this workload"
+
+
+def _warnings(aggregates: Aggregates, session: Session) -> list[str]:
+    whole, found = aggregates.run_ms, list(session.notes)
+    if not session.complete:
+        found.append(f"the pass ended early: {whole.n} runs were finished")
+    if whole.n > 1 and whole.std > QUIET_SPREAD * whole.mean:
+        found.append(
+            f"the machine was not quiet: runs spread by {100 * whole.std / whole.mean:.3g} % (standard deviation); "
+            "repeat on an idle machine or with more --repeats"
+        )
+    return found

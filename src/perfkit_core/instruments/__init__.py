@@ -1,0 +1,1 @@
+"""What built-in backends do inside the worker, next to torch."""

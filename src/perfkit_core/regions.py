@@ -1,0 +1,226 @@
+"""Regions: one name for every piece of a run, opened by a workload and seen by every recorder.
+
+A region path is slash-separated: the stage, then one segment per open region on the same thread. Recorders
+(clocks, profiler ranges) are told of every push and pop; without any, a region costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfkit_core.watching import Watch
+
+DEFAULT_DEPTH = 2
+"""Levels of watched modules below the stage."""
+
+ALL = 0
+"""``iterations`` that run every iteration of a loop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iteration:
+    """Which iteration of a loop a region is.
+
+    Attributes:
+        index: Position in the workload's own loop.
+        total: Iterations that the workload has.
+        warmup: Iterations run first whose times do not count; 0 when every iteration is run.
+        measured: Iterations whose times count; they stand for all ``total``.
+    """
+
+    index: int
+    total: int
+    warmup: int
+    measured: int
+
+    @property
+    def is_warmup(self) -> bool:
+        """Whether this iteration's time does not count."""
+        return self.index < self.warmup
+
+
+class Recorder:
+    """Sees every region of a run. All methods do nothing by default; ``push`` and ``pop`` may come from any thread."""
+
+    def begin(self, index: int, *, warmup: bool) -> None:
+        """A whole run of the workload begins."""
+
+    def end(self) -> None:
+        """That run is over; it may have ended with an error."""
+
+    def push(self, path: str, iteration: Iteration | None, *, named: bool) -> None:
+        """Region ``path`` opens on this thread.
+
+        Args:
+            iteration: Set for the iterations of a loop.
+            named: Whether the workload named it; it comes from a module inside a watched one otherwise.
+        """
+
+    def pop(self, path: str) -> None:
+        """The innermost region on this thread, which is ``path``, closes."""
+
+
+class Regions:
+    """The regions of a run.
+
+    Args:
+        recorders: Who is told.
+        depth: Deepest level below the stage at which ``watch`` opens regions; 1 is the stage's children.
+        iterations: Iterations of every loop to measure, ``ALL`` for all; None leaves it to each loop.
+    """
+
+    def __init__(
+        self, recorders: tuple[Recorder, ...] = (), *, depth: int = DEFAULT_DEPTH, iterations: int | None = None
+    ) -> None:
+        self.recorders = recorders
+        self.depth = depth
+        self.iterations = iterations
+        self.failed_in = ""
+        """Innermost region that an exception left first; empty while there was none."""
+        self.hidden: dict[str, str] = {}
+        """Regions below which nothing can be seen, and why."""
+        self._watches: list[Watch] = []
+        self._open = threading.local()
+
+    def add(self, recorder: Recorder) -> None:
+        """Tell ``recorder`` too, from the next region on."""
+        self.recorders = (*self.recorders, recorder)
+
+    @property
+    def path(self) -> str:
+        """The innermost open region of this thread; empty outside all."""
+        stack = self._stack()
+        return stack[-1] if stack else ""
+
+    @contextmanager
+    def region(self, name: str) -> Iterator[None]:
+        """Open a region: one path segment below the innermost open one of this thread.
+
+        Args:
+            name: The segment; a slash in it becomes ``%2F``.
+
+        Raises:
+            ValueError: The name is empty.
+        """
+        self.push(name)
+        try:
+            yield
+        except BaseException:
+            self.failed_in = self.failed_in or self.path
+            raise
+        finally:
+            self.pop()
+
+    def loop(self, name: str, total: int, *, measure: int = 3, warmup: int = 1) -> Iterator[int]:
+        """Yield the iterations ``0, 1, …`` of a loop, each of them an instance of region ``name``.
+
+        A long loop is sampled: ``warmup`` iterations, then as many as are measured, and the rest is left out.
+        Times are scaled to ``total``. A loop of at most that many iterations runs in full.
+
+        Args:
+            total: Iterations that the workload has.
+            measure: Iterations to measure when the user does not say: 3 suits steps, 32 decoded tokens.
+            warmup: Iterations of a sampled loop to run first, without measuring them.
+
+        Raises:
+            ValueError: The name is empty.
+        """
+        wanted = measure if self.iterations is None else self.iterations
+        sampled = wanted != ALL and warmup + wanted < total
+        skipped = warmup if sampled else 0
+        run = skipped + wanted if sampled else total
+        for index in range(run):
+            self.push(name, Iteration(index=index, total=total, warmup=skipped, measured=run - skipped))
+            try:
+                yield index
+            except GeneratorExit:  # the workload left its loop early
+                raise
+            except BaseException:
+                self.failed_in = self.failed_in or self.path
+                raise
+            finally:
+                self.pop()
+
+    def watch(self, module: Any, name: str | None = None, *, hidden: str = "") -> None:
+        """Make regions of the calls of a torch module, with the paths that ``perfkit verify`` uses.
+
+        Every called module below ``module`` becomes a region named by its qualified name relative to its nearest
+        called ancestor, down to ``depth`` levels below the stage.
+
+        Args:
+            name: Region of the calls of ``module`` itself; None when the workload opens that one.
+            hidden: Why regions inside cannot be seen, such as ``torch.compile``; found by itself for compiled modules.
+        """
+        from perfkit_core.watching import Watch
+
+        self._watches.append(Watch(self, module, name, hidden=hidden))
+
+    def begin(self, index: int, *, warmup: bool) -> None:
+        """Tell the recorders that a whole run of the workload begins."""
+        for recorder in self.recorders:
+            recorder.begin(index, warmup=warmup)
+
+    def end(self) -> None:
+        """Tell the recorders that the run is over, and stop watching modules that are too deep to be seen."""
+        for recorder in self.recorders:
+            recorder.end()
+        for watch in self._watches:
+            watch.prune()
+
+    def close(self) -> None:
+        """Stop watching all modules."""
+        for watch in self._watches:
+            watch.remove()
+        self._watches.clear()
+
+    def push(self, name: str, iteration: Iteration | None = None, *, named: bool = True) -> None:
+        """Open a region without a ``with``; ``pop`` closes it."""
+        if not name:
+            raise ValueError("a region needs a name")
+        stack = self._stack()
+        segment = name.replace("/", "%2F")
+        path = f"{stack[-1]}/{segment}" if stack else segment
+        stack.append(path)
+        for recorder in self.recorders:
+            recorder.push(path, iteration, named=named)
+
+    def pop(self) -> None:
+        """Close the innermost region of this thread."""
+        path = self._stack().pop()
+        for recorder in reversed(self.recorders):
+            recorder.pop(path)
+
+    def _stack(self) -> list[str]:
+        stack: list[str] | None = getattr(self._open, "paths", None)
+        if stack is None:
+            stack = self._open.paths = []
+        return stack
+
+
+_active: dict[str, Regions] = {}
+
+
+@contextmanager
+def activated(regions: Regions) -> Iterator[None]:
+    """Let ``perfkit_core.region`` open regions of ``regions`` in this process."""
+    _active["regions"] = regions
+    try:
+        yield
+    finally:
+        _active.clear()
+
+
+@contextmanager
+def region(name: str) -> Iterator[None]:
+    """Open a region around code of your own; outside a measured run it does nothing."""
+    regions = _active.get("regions")
+    if regions is None:
+        yield
+        return
+    with regions.region(name):
+        yield
