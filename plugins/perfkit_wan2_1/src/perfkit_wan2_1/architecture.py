@@ -84,6 +84,8 @@ class Vae:
             spelling).
         in_channels: Channels of the video that is encoded.
         out_channels: Channels of the decoded video.
+        latents_mean: Mean of each latent channel; empty for the library's own values.
+        latents_std: Standard deviation of each latent channel; empty for the library's own values.
     """
 
     base_dim: int
@@ -94,6 +96,8 @@ class Vae:
     temperal_downsample: tuple[bool, ...]
     in_channels: int
     out_channels: int
+    latents_mean: tuple[float, ...] = ()
+    latents_std: tuple[float, ...] = ()
 
     @property
     def time_stride(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,15 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, bool) for item in value):
             raise self.problem(f"{name} is {value!r}, not a list of true and false")
         return tuple(value)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of finite numbers; empty when the field is missing."""
+        value = self._value(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, int | float) for item in value):
+            raise self.problem(f"{name} is {value!s:.80}, not a list of numbers")
+        if not all(math.isfinite(item) for item in value):
+            raise self.problem(f"{name} has an entry that is no finite number")
+        return tuple(float(item) for item in value)
 
     def text(self, name: str, choices: tuple[str, ...], default: str = _REQUIRED) -> str:
         """Return one of ``choices``."""

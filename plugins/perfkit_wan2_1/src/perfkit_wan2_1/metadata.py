@@ -1,8 +1,8 @@
 """Reading an architecture: from the bundled variants, or from a checkpoint directory.
 
 Two checkpoint layouts are known: ``diffusers`` (``transformer/``, ``text_encoder/`` and ``vae/``, each
-with a ``config.json``) and the official one (one ``config.json`` for the transformer; the text encoder is
-always UMT5-XXL and the VAE always the Wan2.1 one, whose sizes are the bundled ones).
+with a ``config.json``) and the official one (one ``config.json`` for the transformer; the sizes of the text
+encoder and the VAE are read off their files, or are the bundled ones where a file is not there).
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from typing import Any
 from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_wan2_1.architecture import Architecture, TextEncoder, Transformer, Vae
 from perfkit_wan2_1.config_fields import Fields
+from perfkit_wan2_1.official_sizes import TEXT_ENCODER_FILE, text_encoder_sizes, vae_sizes
 
 VARIANTS = Path(__file__).parent / "variants"
 OFFICIAL_TEXT_DIM = 4096
 OFFICIAL_PATCH = (1, 2, 2)
 OFFICIAL_ROPE_LENGTH = 1024
 """Constants of the official implementation that its ``config.json`` may leave out."""
+
+NORM_EPSILON = 1e-6
+FARTHEST_POSITION = 128
+"""What the real modules are built with, whatever the checkpoint."""
 
 
 def read_architecture(variant: str, checkpoint: Path | None) -> Architecture:
@@ -61,6 +66,7 @@ def _read_diffusers(root: Path, source: str) -> Architecture:
 def _read_official(root: Path) -> Architecture:
     fields = read_config(root / "config.json")
     fields.require("model_type", "t2v")
+    fields.require("eps", NORM_EPSILON, missing_is_fine=True)
     heads, width = fields.integer("num_heads"), fields.integer("dim")
     if width % heads:
         raise fields.problem(f"dim={width} is not a multiple of num_heads={heads}")
@@ -80,9 +86,16 @@ def _read_official(root: Path) -> Architecture:
             cross_attn_norm=fields.flag("cross_attn_norm", True),
             rope_max_seq_len=OFFICIAL_ROPE_LENGTH,
         ),
-        text_encoder=bundled.text_encoder,
-        vae=bundled.vae,
+        text_encoder=text_encoder_sizes(root, bundled.text_encoder),
+        vae=vae_sizes(root, bundled.vae),
     )
+    text_dim = architecture.transformer.text_dim
+    if text_dim != bundled.text_encoder.d_model and not (root / TEXT_ENCODER_FILE).exists():
+        raise MissingError(
+            f"checkpoint file {root / TEXT_ENCODER_FILE} is missing: text_dim={text_dim} needs a text encoder of that "
+            "width, and the official one is wider or narrower",
+            fix="complete the checkpoint directory",
+        )
     _check_fit(architecture, root)
     return architecture
 
@@ -92,6 +105,7 @@ def _transformer(fields: Fields) -> Transformer:
     fields.require("image_dim", None, missing_is_fine=True)
     fields.require("added_kv_proj_dim", None, missing_is_fine=True)
     fields.require("qk_norm", "rms_norm_across_heads", missing_is_fine=True)
+    fields.require("eps", NORM_EPSILON, missing_is_fine=True)
     return Transformer(
         num_layers=fields.integer("num_layers"),
         num_attention_heads=fields.integer("num_attention_heads"),
@@ -109,6 +123,8 @@ def _transformer(fields: Fields) -> Transformer:
 
 def _text_encoder(fields: Fields) -> TextEncoder:
     fields.require("model_type", "umt5")
+    fields.require("layer_norm_epsilon", NORM_EPSILON, missing_is_fine=True)
+    fields.require("relative_attention_max_distance", FARTHEST_POSITION, missing_is_fine=True)
     projection = fields.text("feed_forward_proj", ("gated-gelu", "gated-silu", "gated-relu"))
     default_activation = "gelu_new" if projection == "gated-gelu" else projection.removeprefix("gated-")
     return TextEncoder(
@@ -142,6 +158,8 @@ def _vae(fields: Fields) -> Vae:
         temperal_downsample=downsample,
         in_channels=fields.integer("in_channels", 3),
         out_channels=fields.integer("out_channels", 3),
+        latents_mean=fields.numbers("latents_mean"),
+        latents_std=fields.numbers("latents_std"),
     )
 
 

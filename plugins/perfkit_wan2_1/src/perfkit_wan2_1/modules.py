@@ -1,21 +1,28 @@
-"""The real Wan2.1 networks from diffusers and transformers, on torch's meta device."""
+"""The real Wan2.1 networks from diffusers and transformers: on torch's meta device, or with weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from perfkit_core.errors import MissingError
 from perfkit_core.specs import ModelRequest
 from perfkit_wan2_1.architecture import Architecture, TextEncoder, Transformer, Vae
 from perfkit_wan2_1.estimate import architecture_of, model_options
+from perfkit_wan2_1.weights import checkpoint_tensors, fill_from_checkpoint, fill_randomly, materialise
 
 
 def build_modules(request: ModelRequest) -> Mapping[str, Any]:
-    """Return ``text_encoder``, ``transformer`` and ``vae`` without weights, in the requested types.
+    """Return ``text_encoder``, ``transformer`` and ``vae`` in the requested types, on the requested device.
+
+    Without weights on ``meta``; elsewhere with the checkpoint's weights, or with random ones from the seed.
+    With ``offload=stage`` each network waits in host memory, and only one is ever on the device.
 
     Raises:
-        MissingError: torch, transformers or diffusers is not installed, or a checkpoint file is missing.
+        MissingError: torch, transformers or diffusers is not installed, or a checkpoint file or tensor is
+            missing or does not fit.
+        DamagedFileError: A checkpoint file is truncated or cannot be parsed.
     """
     architecture, options = architecture_of(request), model_options(request)
     try:
@@ -23,11 +30,25 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
     except ImportError as error:
         raise _missing(error) from None
     with torch.device("meta"):
-        return {
+        modules = {
             "text_encoder": text_encoder_module(architecture.text_encoder, options.dtype),
             "transformer": transformer_module(architecture.transformer, options.dtype),
             "vae": vae_module(architecture, options.vae_dtype),
         }
+    if request.device == "meta":
+        return modules
+    root = None if request.checkpoint is None else Path(request.checkpoint)
+    # All files are looked through first: a problem shows before gigabytes have been copied.
+    stored = {} if root is None else {name: checkpoint_tensors(name, modules[name], root) for name in modules}
+    for name, module in modules.items():
+        materialise(module, request.device)
+        if stored:
+            fill_from_checkpoint(name, module, stored[name])
+        else:
+            fill_randomly(name, module, request.seed)
+        if options.offload == "stage":
+            module.to("cpu")
+    return modules
 
 
 def text_encoder_module(config: TextEncoder, dtype: str) -> Any:
@@ -80,6 +101,11 @@ def vae_module(architecture: Architecture, dtype: str) -> Any:
     except ImportError as error:
         raise _missing(error) from None
     vae: Vae = architecture.vae
+    statistics = {
+        name: list(values)
+        for name, values in (("latents_mean", vae.latents_mean), ("latents_std", vae.latents_std))
+        if values
+    }
     model = AutoencoderKLWan(
         base_dim=vae.base_dim,
         decoder_base_dim=vae.decoder_base_dim,
@@ -89,6 +115,7 @@ def vae_module(architecture: Architecture, dtype: str) -> Any:
         temperal_downsample=list(vae.temperal_downsample),
         in_channels=vae.in_channels,
         out_channels=vae.out_channels,
+        **statistics,
     )
     return _cast(model, dtype, kept=frozenset())
 

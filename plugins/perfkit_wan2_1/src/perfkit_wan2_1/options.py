@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from perfkit_core.options import Options
 
@@ -12,6 +12,12 @@ FRAME_MULTIPLE = 16
 """Height and width step: 8 pixels per latent (VAE) times 2 latents per token (patch)."""
 
 ComputeType = Literal["bfloat16", "float16", "float32"]
+Attention = Literal["sdpa", "math", "efficient", "flash", "cudnn", "flash_attn"]
+CompileMode = Literal["none", "default", "reduce-overhead", "max-autotune"]
+
+HALF_PRECISION_ATTENTION = frozenset({"flash", "cudnn", "flash_attn"})
+CUDA_GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
+"""Modes of torch.compile that record CUDA graphs."""
 
 
 class WanModelOptions(Options):
@@ -26,6 +32,27 @@ class WanModelOptions(Options):
     offload: Literal["none", "stage"] = Field(
         default="none", description="none: all three networks stay on the device; stage: only the one in use"
     )
+    attention: Attention = Field(
+        default="sdpa",
+        description=(
+            "attention of the transformer when measured: sdpa (torch chooses)|math|efficient|flash|cudnn (torch's own "
+            "kernels)|flash_attn (that package)"
+        ),
+    )
+    compile: CompileMode = Field(
+        default="none", description="torch.compile of the transformer when measured: " + "|".join(get_args(CompileMode))
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> WanModelOptions:
+        if self.dtype == "float32" and self.attention in HALF_PRECISION_ATTENTION:
+            raise ValueError(f"attention={self.attention} needs dtype=bfloat16 or float16")
+        if self.offload == "stage" and self.compile in CUDA_GRAPH_MODES:
+            raise ValueError(
+                f"offload=stage moves the weights that the CUDA graphs of compile={self.compile} hold on to: "
+                "use compile=default"
+            )
+        return self
 
 
 class WanWorkload(Options):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfkit_core.specs import WorkloadSpec
 from perfkit_wan2_1.options import WanWorkload
+
+if TYPE_CHECKING:
+    from perfkit_core.workload import BuildContext, Workload
 
 MODEL = "wan2_1"
 
@@ -31,6 +36,12 @@ _TABLE: tuple[tuple[str, str, dict[str, object]], ...] = (
 def workloads() -> list[WorkloadSpec]:
     """Return the named workloads of the Wan2.1 model."""
     return [
-        WorkloadSpec(name=name, model=MODEL, summary=summary, options=WanWorkload, values=values)
+        WorkloadSpec(name=name, model=MODEL, summary=summary, options=WanWorkload, values=values, build=_build)
         for name, summary, values in _TABLE
     ]
+
+
+def _build(context: BuildContext) -> Workload:
+    from perfkit_wan2_1.pipeline import TextToVideo
+
+    return TextToVideo(context)
