@@ -160,7 +160,13 @@ def context_page() -> str:
         "| `page` | [`Page`](#page) | HTML templates |",
         "| `context_version` | `int` | all |",
     ]
-    for kind in (template_context.ReportContext, template_context.StageRow, Family, template_context.Page):
+    for kind in (
+        template_context.ReportContext,
+        template_context.StageRow,
+        template_context.MeasuredRow,
+        Family,
+        template_context.Page,
+    ):
         lines += [f"\n## {kind.__name__}\n", block(parse(kind).text), "", "| name | type | meaning |", "|---|---|---|"]
         lines += [f"| `{name}` | {type_} | {inline(text)} |" for name, type_, text in _members(kind)]
     lines += ["\n## Filters\n", "Next to those of Jinja itself.\n", "| filter | meaning |", "|---|---|"]

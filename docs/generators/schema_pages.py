@@ -11,6 +11,7 @@ from perfkit_core.schema.analysis import Comparison, Hotspots
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.base import Record
 from perfkit_core.schema.metrics import Metrics
+from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment, RunIndex
 from perfkit_core.schema.session import RunSample, Session
 from perfkit_core.schema.verify import EndToEnd, VerifyReport
@@ -23,6 +24,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("verify", "`verify/layers.json`, `perfkit verify --json`", VerifyReport),
     ("end2end", "`verify/end2end.json`", EndToEnd),
     ("metrics", "`metrics.json`", Metrics),
+    ("regions", "`regions.json`", RegionsReport),
     ("session", "`session.json` of a pass", Session),
     ("run-sample", "a line of `samples.jsonl` of a `wall_clock` pass", RunSample),
     ("hotspots", "`perfkit hotspots --json`", Hotspots),

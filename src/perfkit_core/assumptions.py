@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from perfkit_core.plan import Plan
+from perfkit_core.rundir import Run
 
 
-def assumptions(plan: Plan) -> str:
-    """Return the assumptions of a run as Markdown; every value with its origin."""
+def assumptions(plan: Plan, run: Run) -> str:
+    """Return the assumptions of a run as Markdown; every value with its origin.
+
+    Args:
+        run: The run as far as it got.
+    """
     subject, tree = plan.subject, plan.tree
     architecture = "unknown: the analytic model failed" if tree is None else tree.architecture
     lines = [
@@ -15,8 +20,7 @@ def assumptions(plan: Plan) -> str:
         f"* Model: {subject.model.name}, variant {subject.request.variant}",
         f"* Workload: {subject.workload.name}",
         f"* Architecture: {architecture}",
-        "* Weights: none are read; costs follow from the architecture alone",
-        "* Device: none; nothing was executed",
+        *_execution(plan, run),
         "* A multiply-add is 2 FLOPs; bytes are the least an ideal kernel moves, per operation",
         "",
         "## Parameters",
@@ -34,6 +38,28 @@ def assumptions(plan: Plan) -> str:
         if entries:
             lines += ["", f"## {title}", "", *(f"* {entry}" for entry in entries)]
     return "\n".join(lines) + "\n"
+
+
+def _execution(plan: Plan, run: Run) -> list[str]:
+    """Say where and how the workload was executed, or that it was not."""
+    if not run.index.device:
+        reasons = [f"* Device: none. {note}" for note in plan.notes] or ["* Device: none; nothing was executed"]
+        return ["* Weights: none are read; costs follow from the architecture alone", *reasons]
+    how, checkpoint = plan.measure, plan.subject.request.checkpoint
+    lines = [
+        f"* Weights: {f'read from {checkpoint}' if checkpoint else f'random, seed {how.seed}'}",
+        f"* Device: {run.index.device}; measured passes repeat {how.repeats} times after {how.warmup} of warm-up",
+        f"* Regions: watched modules to {how.region_depth} levels below the stage",
+    ]
+    if how.iterations == 0:
+        return [*lines, "* Loops: every iteration is run"]
+    number = "each loop's own number of" if how.iterations is None else str(how.iterations)
+    lines.append(f"* Loops: of a long one, {number} iterations are measured after a warm-up and scaled to all")
+    metrics = run.metrics
+    for name, time in (metrics.aggregates.step_ms if metrics else {}).items():
+        if time.scaled_from:
+            lines.append(f"* Loop {name}: {time.scaled_from} of {time.scaled_to} iterations were measured")
+    return lines
 
 
 def _cell(value: object) -> str:

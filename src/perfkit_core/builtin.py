@@ -10,6 +10,8 @@ from perfkit_core.specs import BackendSpec, DeviceSpec, ExporterSpec
 @hookimpl
 def perfkit_backends() -> list[BackendSpec]:
     """Return the backends that need no other distribution."""
+    from perfkit_core.backends.torch_options import TorchOptions
+
     return [
         BackendSpec(
             name="analytic",
@@ -20,6 +22,12 @@ def perfkit_backends() -> list[BackendSpec]:
             name="wall_clock",
             summary="time and memory of every stage and step, without any profiler",
             factory=_wall_clock,
+        ),
+        BackendSpec(
+            name="torch",
+            summary="operators and kernels of every region, by torch.profiler",
+            factory=_torch,
+            options=TorchOptions,
         ),
     ]
 
@@ -58,3 +66,9 @@ def _wall_clock() -> ProfilerBackend:
     from perfkit_core.backends.wall_clock import WallClockBackend
 
     return WallClockBackend()
+
+
+def _torch() -> ProfilerBackend:
+    from perfkit_core.backends.torch_profiler import TorchBackend
+
+    return TorchBackend()

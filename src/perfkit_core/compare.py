@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core.errors import UsageError
-from perfkit_core.hotspots import OWN_VALUES, UNITS, analytic_report_of, category_values, check_top, largest, part
+from perfkit_core.hotspots import (
+    OWN_VALUES,
+    UNITS,
+    analytic_report_of,
+    categories_of,
+    category_values,
+    check_top,
+    largest,
+    part,
+    times,
+)
 from perfkit_core.schema.analysis import CategoryChange, Change, Comparison, Contributor, Measure, ValueChange
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.units import format_change, format_quantity, format_share
@@ -43,15 +53,35 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
             f"{head.path} is {head.index.model}",
             fix="give two runs of one model; variants and workloads may differ",
         )
+    names = (str(base.path), str(head.path))
+    if by == "time":
+        first, second = analytic_report_of(base, "flops"), analytic_report_of(head, "flops")
+        values, changed = times(base), times(head)
+        groups = categories_of(values, first), categories_of(changed, second)
+        return _comparison((values, changed), groups, (first, second), by=by, top=top, names=names)
     before, after = analytic_report_of(base, by), analytic_report_of(head, by)
-    return compare_reports(before, after, by=by, top=top, names=(str(base.path), str(head.path)))
+    return compare_reports(before, after, by=by, top=top, names=names)
 
 
 def compare_reports(
     base: AnalyticReport, head: AnalyticReport, *, by: Measure, top: int, names: tuple[str, str]
 ) -> Comparison:
     """Compare two analytic reports; ``names`` are the run directories. See ``compare_runs``."""
-    before, after = _own_values(base, by), _own_values(head, by)
+    values = _own_values(base, by), _own_values(head, by)
+    groups = category_values(base, by), category_values(head, by)
+    return _comparison(values, groups, (base, head), by=by, top=top, names=names)
+
+
+def _comparison(
+    values: tuple[Mapping[str, int], Mapping[str, int]],
+    groups: tuple[Mapping[str, int], Mapping[str, int]],
+    reports: tuple[AnalyticReport, AnalyticReport],
+    *,
+    by: Measure,
+    top: int,
+    names: tuple[str, str],
+) -> Comparison:
+    before, after = values
     total = _change(sum(before.values()), sum(after.values()))
     deltas = _deltas(before, after)
     contributors = tuple(
@@ -64,8 +94,8 @@ def compare_reports(
         )
         for path, delta in largest(deltas.items(), top)
     )
-    categories = _categories(base, head, by, total.delta)
-    changes = _parameter_changes(base, head)
+    categories = _categories(*groups, total.delta)
+    changes = _parameter_changes(*reports)
     return Comparison(
         base=names[0],
         head=names[1],
@@ -93,8 +123,7 @@ def _deltas(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, in
     return {name: after.get(name, 0) - before.get(name, 0) for name in before.keys() | after.keys()}
 
 
-def _categories(base: AnalyticReport, head: AnalyticReport, by: Measure, total: int) -> tuple[CategoryChange, ...]:
-    before, after = category_values(base, by), category_values(head, by)
+def _categories(before: Mapping[str, int], after: Mapping[str, int], total: int) -> tuple[CategoryChange, ...]:
     deltas = _deltas(before, after)
     return tuple(
         CategoryChange(
@@ -127,7 +156,7 @@ def _verdict(
     changes: Mapping[str, ValueChange],
 ) -> str:
     """Say in one sentence what changed, by how much and mostly where."""
-    name = {"flops": "FLOPs", "bytes": "bytes moved", "time": "time"}[by]
+    name = {"flops": "FLOPs", "bytes": "bytes moved", "time": "times"}[by]
     changed = sum(1 for delta in deltas.values() if delta)
     cause = _cause(changes)
     if not changed:

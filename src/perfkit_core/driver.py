@@ -50,7 +50,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpe
         _write_inputs(writer, plan, plugins)
         for position in range(len(plan.backends)):
             _run_backend(writer, plan, position, devices)
-        writer.write_text(rundir.ASSUMPTIONS, assumptions(plan))
+        writer.write_text(rundir.ASSUMPTIONS, assumptions(plan, writer.run()))
         errors = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.error]
         errors += write_reports(writer, plan)
         for spec, options in plan.exporters:
@@ -88,7 +88,9 @@ def _first_index(plan: Plan, plugins: Sequence[PluginRecord]) -> RunIndex:
 def _write_inputs(writer: RunWriter, plan: Plan, plugins: Sequence[PluginRecord]) -> None:
     values = plan.settings.model_dump(mode="json", exclude={"out"}, exclude_none=True)
     writer.write_yaml(rundir.CONFIG, values)
-    writer.write_json(rundir.ENVIRONMENT, environment(sorted({plugin.distribution for plugin in plugins})))
+    writer.write_json(
+        rundir.ENVIRONMENT, environment(sorted({plugin.distribution for plugin in plugins}), git=len(plan.backends) > 1)
+    )
 
 
 def _run_backend(writer: RunWriter, plan: Plan, position: int, devices: Sequence[DeviceSpec]) -> None:

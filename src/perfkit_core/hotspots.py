@@ -34,22 +34,61 @@ def hotspots(run: Run, *, by: Measure = "flops", top: int = 10, top_categories: 
         UsageError: The measure is unknown, or ``top`` is below 1.
         MissingError: The run does not hold the measure.
     """
+    check_measure(by)
+    if by == "time":
+        values = times(run)
+        return _ranked(values, categories_of(values, run.report), by, top, top_categories)
     return rank(analytic_report_of(run, by), by=by, top=top, top_categories=top_categories)
 
 
 def rank(report: AnalyticReport, *, by: Measure = "flops", top: int = 10, top_categories: int = 5) -> Hotspots:
     """Return the hotspots of one analytic report; see ``hotspots``."""
     check_measure(by)
+    values = {module.path: OWN_VALUES[by](module) for module in report.modules}
+    return _ranked(values, category_values(report, by), by, top, top_categories)
+
+
+def times(run: Run) -> dict[str, int]:
+    """Return the own nanoseconds of every region of one whole run, unprofiled where that was measured.
+
+    Without a ``wall_clock`` pass they are a profiler's: of kernels, or on the CPU of operators.
+
+    Raises:
+        MissingError: No pass of the run measured time.
+    """
+    if run.metrics is not None:
+        return {region.path: region.exclusive_ns for region in run.metrics.regions}
+    profile = run.profile
+    if profile is None:
+        raise _without(run, "time")
+    rows = [row for row in profile.regions if row.device is None and row.process is None]
+    if profile.totals.kernels:
+        return {row.path: row.exclusive_ns for row in rows}
+    return {row.path: row.exclusive_cpu_time for row in rows}
+
+
+def categories_of(values: Mapping[str, int], report: AnalyticReport | None) -> dict[str, int]:
+    """Return values by path added up per category of the analytic view; regions it does not have are ``other``."""
+    known = {} if report is None else {module.path: module.category for module in report.modules}
+    found: dict[str, int] = {}
+    for path, value in values.items():
+        name = known.get(path, "other")
+        found[name] = found.get(name, 0) + value
+    return found
+
+
+def _ranked(
+    values: Mapping[str, int], categories: Mapping[str, int], by: Measure, top: int, top_categories: int
+) -> Hotspots:
     check_top(top, "--top")
     check_top(top_categories, "top_categories")
-    total = sum(OWN_VALUES[by](module) for module in report.modules)
-    values = {module.path: OWN_VALUES[by](module) for module in report.modules}
+    total = sum(values.values())
     layers = [
         LayerShare(path=path, value=value, share=part(value, total)) for path, value in largest(values.items(), top)
     ]
-    categories = [
+    groups = [
         CategoryShare(name=name, value=value, share=part(value, total))
-        for name, value in largest(category_values(report, by).items(), top_categories)
+        for name, value in largest(categories.items(), top_categories)
     ]
     return Hotspots(
         by=by,
@@ -57,8 +96,8 @@ def rank(report: AnalyticReport, *, by: Measure = "flops", top: int = 10, top_ca
         total=total,
         layers=tuple(layers),
         other_layers=total - sum(layer.value for layer in layers),
-        categories=tuple(categories),
-        other_categories=total - sum(category.value for category in categories),
+        categories=tuple(groups),
+        other_categories=total - sum(group.value for group in groups),
     )
 
 
@@ -110,12 +149,16 @@ def analytic_report_of(run: Run, by: Measure) -> AnalyticReport:
     """
     check_measure(by)
     if by not in OWN_VALUES:
-        passes = ", ".join(record.backend for record in run.index.passes) or "none"
-        raise MissingError(
-            f"run {run.path} has no {by}: none of its passes ({passes}) measured it",
-            fix=f"rank by {' or '.join(OWN_VALUES)}",
-        )
+        raise _without(run, by)
     report = run.report
     if report is None:
         raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
     return report
+
+
+def _without(run: Run, by: str) -> MissingError:
+    passes = ", ".join(record.backend for record in run.index.passes) or "none"
+    return MissingError(
+        f"run {run.path} has no {by}: none of its passes ({passes}) measured it",
+        fix=f"rank by {' or '.join(OWN_VALUES)}",
+    )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.backend import Machine, MeasureOptions
+from perfkit_core.backend import MeasureOptions
+from perfkit_core.choosing import check_backend, choose_backends, measure_options
 from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
-from perfkit_core.machine import CPU, machine
+from perfkit_core.machine import machine
 from perfkit_core.options import Options, build_options
 from perfkit_core.settings import DEFAULT, ResolvedSettings, Settings
 from perfkit_core.specs import (
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 ANALYTIC = "analytic"
 """The backend that every run begins with."""
-
-MEASURING = "wall_clock"
-"""The backend that measures by default where there is a CUDA device."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +97,7 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
     """
     settings = resolved.settings
     here = machine(settings.device)
-    chosen, notes = _backends(settings, here, _named(settings, registry)[2])
+    chosen, notes = choose_backends(settings, here, _named(settings, registry)[2])
     names = tuple(dict.fromkeys((ANALYTIC, *chosen)))
     backends = [registry.backend(name) for name in names]
     exporters = [registry.exporter(name) for name in dict.fromkeys(settings.exporters)]
@@ -109,7 +107,7 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
     backend_options = _options_of(backends, prefixed, "backend")
     exporter_options = _options_of(exporters, prefixed, "exporter")
     for backend in backends:
-        _check_backend(backend, here, subject)
+        check_backend(backend, here, subject.workload)
     _check_template(settings, subject.model.name)
     parameters = subject.parameters()
     for owner, options in zip(owners, (*backend_options, *exporter_options), strict=True):
@@ -121,44 +119,8 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         settings=_completed(settings, subject, parameters, names).model_copy(update={"device": here.device}),
         origins=_completed_origins(resolved.origins, settings, subject, parameters),
         tree=_checked_tree(subject),
-        measure=_measure_options(settings, here),
+        measure=measure_options(settings, here),
         notes=notes,
-    )
-
-
-def _backends(settings: Settings, here: Machine, workload: WorkloadSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the backends to use and, where none was named, why these."""
-    if settings.backends:
-        return settings.backends, ()
-    if here.device == CPU:
-        return (), (f"Nothing was executed: no CUDA device was found; --backend {MEASURING} measures on the CPU",)
-    if workload.build is None:
-        return (), (f"Nothing was executed: workload {workload.name} cannot be run, its plugin gives no build",)
-    return (MEASURING,), ()
-
-
-def _check_backend(spec: BackendSpec, here: Machine, subject: Subject) -> None:
-    backend = spec.factory()
-    problems = backend.check(here)
-    if problems:
-        raise MissingError(f"backend {spec.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
-    if backend.in_worker and subject.workload.build is None:
-        raise MissingError(
-            f"backend {spec.name!r} cannot run workload {subject.workload.name!r} of model {subject.model.name!r}: "
-            "its plugin gives no build",
-            fix="--backend analytic",
-        )
-
-
-def _measure_options(settings: Settings, here: Machine) -> MeasureOptions:
-    return MeasureOptions(
-        device=here.device,
-        repeats=settings.repeats,
-        warmup=settings.warmup,
-        iterations=0 if settings.measure_steps == "all" else settings.measure_steps,
-        region_depth=settings.region_depth,
-        max_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-        seed=settings.seed,
     )
 
 

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from perfkit_core.errors import DamagedFileError, MissingError, UsageError
+from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.files import write_atomically as write_atomically  # noqa: PLC0414 - part of this interface too
 from perfkit_core.files import yaml_text
+from perfkit_core.records import AnyRecord
+from perfkit_core.records import read_record as read_record  # noqa: PLC0414 - part of this interface too
 from perfkit_core.schema.base import Record
 from perfkit_core.schema.run import RunIndex
 
 if TYPE_CHECKING:
     from perfkit_core.schema.analytic import AnalyticReport
+    from perfkit_core.schema.metrics import Metrics
+    from perfkit_core.schema.regions import RegionsReport
     from perfkit_core.schema.verify import VerifyReport
 
 INDEX = "run.json"
@@ -31,12 +35,11 @@ ENVIRONMENT = "env.json"
 ASSUMPTIONS = "assumptions.md"
 INPUTS = "inputs.yaml"
 METRICS = "metrics.json"
-REGIONS = "regions.json"
+REGIONS, REGIONS_PAGE = "regions.json", "regions.md"
+OPERATORS, KERNELS, KERNELS_TABLE = "operators.md", "kernels.md", "kernels.parquet"
 SESSION = "session.json"
 """File in a pass's directory: what its worker saw."""
 REPORT = "report.md"
-
-AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +77,28 @@ class Run:
         from perfkit_core.schema.verify import VerifyReport
 
         return self._listed(VERIFY_LAYERS, VerifyReport)
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """What the run was measured to cost; None without a ``wall_clock`` pass.
+
+        Raises:
+            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+        """
+        from perfkit_core.schema.metrics import Metrics
+
+        return self._listed(METRICS, Metrics)
+
+    @cached_property
+    def profile(self) -> RegionsReport | None:
+        """Profiled work by region; None without a profiler's pass.
+
+        Raises:
+            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+        """
+        from perfkit_core.schema.regions import RegionsReport
+
+        return self._listed(REGIONS, RegionsReport)
 
     def _listed(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
         return read_record(self.path / name, kind) if name in self.index.files else None
@@ -137,7 +162,12 @@ class RunWriter:
     def run(self) -> Run:
         """Return the run as written so far."""
         run = Run(path=self.path, index=self.index)
-        for attribute, name in (("report", ANALYTIC_REPORT), ("verification", VERIFY_LAYERS)):
+        for attribute, name in (
+            ("report", ANALYTIC_REPORT),
+            ("verification", VERIFY_LAYERS),
+            ("metrics", METRICS),
+            ("profile", REGIONS),
+        ):
             if name in self.records:
                 run.__dict__[attribute] = self.records[name]  # what the cached property would read back
         return run
@@ -245,40 +275,3 @@ def load_run(path: Path) -> Run:
         reason = f"{path} holds no {INDEX}" if path.exists() else f"there is no run at {path}"
         raise MissingError(reason, fix="name the directory of a run; perfkit run --out DIR makes one")
     return Run(path=path, index=read_record(index, RunIndex))
-
-
-def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord:
-    """Read one persisted record.
-
-    Raises:
-        DamagedFileError: The file is missing, no JSON, of an unknown schema, or has wrong fields.
-        MissingError: The file exists and cannot be read.
-    """
-    from pydantic import ValidationError
-
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise DamagedFileError(f"{path} is missing although the run lists it", fix="repeat the run") from None
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise _damaged(path, kind, text, error.errors(include_url=False)[0]) from None
-
-
-def _damaged(path: Path, kind: type[Record], text: bytes, problem: Mapping[str, Any]) -> DamagedFileError:
-    known = kind.model_fields["schema_"].default
-    try:
-        content = json.loads(text)
-    except ValueError as error:  # also undecodable bytes
-        return DamagedFileError(f"{path} is damaged: {error!s:.120}", fix="repeat the run")
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != known:
-        return DamagedFileError(
-            f"{path} follows schema {found!r:.60}; this version reads {known!r}",
-            fix="upgrade perfkit-core" if found is not None else "repeat the run",
-        )
-    where = ".".join(str(part) for part in problem["loc"])
-    return DamagedFileError(f"{path} is damaged: {where}: {problem['msg']!s:.120}", fix="repeat the run")

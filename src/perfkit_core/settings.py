@@ -18,12 +18,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from perfkit_core.errors import UsageError, nearest
 from perfkit_core.files import read_toml, read_yaml
+from perfkit_core.settings_files import is_file, project_file, user_file
 
 PREFIX = "PERFKIT_"
 RESERVED_VARIABLES = frozenset({"PERFKIT_DISABLE", "PERFKIT_DEBUG", "PERFKIT_NSYS", "PERFKIT_NCU"})
 """Variables that other parts of perfkit read; they are no settings."""
 
-PROJECT_FILE = "perfkit.toml"
 COMMAND_LINE = "command line"
 DEFAULT = "default"
 
@@ -176,41 +176,12 @@ def parse_assignments(texts: tuple[str, ...] | list[str]) -> dict[str, str]:
     return values
 
 
-def user_file(environ: Mapping[str, str]) -> Path | None:
-    """Return where the user's settings file would be, or None without a home directory."""
-    base = environ.get("XDG_CONFIG_HOME")
-    if base:
-        return Path(base) / "perfkit" / "config.toml"
-    home = environ.get("HOME")
-    return Path(home) / ".config" / "perfkit" / "config.toml" if home else None
-
-
-def project_file(directory: Path | None = None) -> Path | None:
-    """Return the nearest ``perfkit.toml`` in ``directory`` or above it."""
-    try:
-        start = (directory or Path.cwd()).resolve()
-    except OSError:  # the working directory was deleted: there is no project to find
-        return None
-    for folder in (start, *start.parents):
-        candidate = folder / PROJECT_FILE
-        if _is_file(candidate):
-            return candidate
-    return None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # in a directory that may not be searched: nothing that was meant for this user
-        return False
-
-
 def _layers(
     command_line: Mapping[str, Any], config: Path | None, environ: Mapping[str, str], directory: Path | None
 ) -> Iterator[_Layer]:
     """Yield the layers, lowest first."""
     user = user_file(environ)
-    if user is not None and _is_file(user):
+    if user is not None and is_file(user):
         yield _file_layer(user, str(user), read_toml(user))
     project = project_file(directory)
     if project is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from perfkit_core import __version__
 from perfkit_core.errors import UsageError
 from perfkit_core.plugins import CORE, PluginStatus
-from perfkit_core.settings import project_file, user_file
+from perfkit_core.settings_files import project_file, user_file
 
 FOLDER = "templates"
 PROJECT_FOLDER = Path(".perfkit") / FOLDER

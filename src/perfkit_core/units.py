@@ -56,6 +56,13 @@ def format_quantity(value: float, by: str) -> str:
     return f"{_four_digits(value / 1_000_000)} ms"
 
 
+def format_ms(value: float | None) -> str:
+    """Milliseconds, from a second on as seconds: ``12.3 ms``, ``4.56 s``; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{_four_digits(value)} ms" if value < 1000 else f"{_four_digits(value / 1000)} s"
+
+
 def _scaled(value: float, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
     """Return the number with four significant digits and the prefix that fits it."""
     number, index = float(abs(value)), 0

@@ -119,7 +119,13 @@ def test_every_setting_and_exit_code_is_documented(page):
 
 def test_every_name_of_the_template_context_is_documented(page):
     text = page("template-context.md").text
-    for kind in (template_context.ReportContext, template_context.StageRow, Family, template_context.Page):
+    for kind in (
+        template_context.ReportContext,
+        template_context.StageRow,
+        template_context.MeasuredRow,
+        Family,
+        template_context.Page,
+    ):
         names = {*getattr(kind, "_fields", ()), *(name for name in getattr(kind, "__dataclass_fields__", ()))}
         names |= {name for name, value in vars(kind).items() if isinstance(value, property | cached_property)}
         documented(text, kind.__name__, [name for name in names if not name.startswith("_")])

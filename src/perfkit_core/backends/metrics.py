@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from perfkit_core.backend import RunContext
-from perfkit_core.backends.mfu import HOW_TO_ADD, flops_by_type, match_device, utilisation
+from perfkit_core.backends.mfu import HOW_TO_ADD, bytes_moved, flops_by_type, match_device, utilisation
 from perfkit_core.backends.samples import RegionTotal, RunTotal, totals
 from perfkit_core.costtree import CostTree
 from perfkit_core.schema.metrics import (
@@ -61,7 +61,7 @@ def metrics(
         memory=_memory(runs),
         regions=_regions(measured),
         outside_ns=round(_mean([Fraction(run.outside) for run in measured])),
-        peaks=DevicePeaks(name=spec.name, reported=gpu_name, source=spec.source) if spec else None,
+        peaks=_peaks(spec, gpu_name),
         mfu=table,
         mfu_missing=missing,
         region_overhead_ns=overhead_ns,
@@ -218,14 +218,21 @@ def _mfu(
         return (), f"no peak is known for {gpu.name!r}: {HOW_TO_ADD}"
     if tree is None:
         return (), "the analytic model failed, so the FLOPs are unknown"
-    flops = flops_by_type(tree, session.device)
+    flops, moved = flops_by_type(tree, session.device), bytes_moved(tree)
     whole = float(_mean([run.whole for run in runs])) / 1e9
-    found = [utilisation("", whole, flops[""], spec, "")]
+    found = [utilisation("", whole, flops[""], moved[""], spec, "")]
     for region in _regions(runs):
         seconds = region.inclusive_ns / 1e9
-        found.append(utilisation(region.path, seconds, flops.get(region.path, {}), spec, _nested_in(region.path)))
+        path = region.path
+        found.append(utilisation(path, seconds, flops.get(path, {}), moved.get(path, 0), spec, _nested_in(path)))
     table = tuple(one for one in found if one is not None)
     return table, "" if table else f"{spec.name} has no peak for the element types of this workload"
+
+
+def _peaks(spec: DeviceSpec | None, reported: str) -> DevicePeaks | None:
+    if spec is None:
+        return None
+    return DevicePeaks(name=spec.name, reported=reported, source=spec.source, memory_bandwidth=spec.memory_bandwidth)
 
 
 def _warnings(aggregates: Aggregates, session: Session) -> list[str]:

@@ -43,18 +43,29 @@ def flops_by_type(tree: CostTree, device: DeviceRecord) -> dict[str, Counter[str
     return found
 
 
+def bytes_moved(tree: CostTree) -> dict[str, int]:
+    """Return the least bytes that the whole run moves per region path; the whole run stands under the empty path."""
+    found = {path: node.inclusive.bytes_read + node.inclusive.bytes_written for path, node in tree.rows()}
+    total = tree.total()
+    return {"": total.bytes_read + total.bytes_written, **found}
+
+
 def utilisation(
-    path: str, seconds: float, flops: Mapping[str, int], device: DeviceSpec, nested_in: str
+    path: str, seconds: float, flops: Mapping[str, int], nbytes: int, device: DeviceSpec, nested_in: str
 ) -> Utilisation | None:
     """Return the utilisation of one region; None without FLOPs, without time or with a type that has no peak."""
     if not flops or seconds <= 0 or any(dtype not in device.dense_peaks for dtype in flops):
         return None
     ideal = sum(amount / device.dense_peaks[dtype] for dtype, amount in flops.items())
+    moving = nbytes / device.memory_bandwidth
     return Utilisation(
         path=path,
         flops=sum(flops.values()),
         seconds=seconds,
         mfu=ideal / seconds,
+        bytes=nbytes,
+        bandwidth_share=moving / seconds,
+        floor_seconds=max(ideal, moving),
         peaks=tuple(
             Peak(dtype=dtype, flops=amount, peak_flops_per_s=device.dense_peaks[dtype])
             for dtype, amount in sorted(flops.items())

@@ -104,7 +104,39 @@ def show_run(run: Run) -> None:
         [(group.name, format_flops(group.value), format_share(group.share)) for group in ranked.categories],
         right=(1, 2),
     )
+    _show_measured(run)
     emit("")
-    for note in run.report.notes:
+    for note in (*index.notes, *run.report.notes):
         emit(f"note: {note}")
     emit(f"report: {run.path / REPORT}")
+
+
+def _show_measured(run: Run) -> None:
+    """Print the table of measured stages, when there is one."""
+    from perfkit_core.template_context import measured_rows
+    from perfkit_core.units import format_ms, format_share
+
+    if run.metrics is None or run.report is None:
+        return
+    whole = run.metrics.aggregates.run_ms
+    rows = [
+        (
+            row.time.path,
+            row.time.per,
+            format_ms(row.time.mean),
+            format_ms(row.time.std),
+            format_share(row.share),
+            format_share(row.use.mfu) if row.use else "-",
+        )
+        for row in measured_rows(run.metrics, run.profile, run.report)
+    ]
+    emit("")
+    emit_table(
+        (f"measured on {run.metrics.device_name}", "per", "mean", "std", "share", "MFU"),
+        [*rows, ("whole run", "run", format_ms(whole.mean), format_ms(whole.std), "", "")],
+        right=range(2, 6),
+    )
+    for name, rate in run.metrics.aggregates.throughput.items():
+        emit(f"{name}: {rate.mean:.4g}")
+    if run.metrics.mfu_missing:
+        emit(f"no MFU: {run.metrics.mfu_missing}")

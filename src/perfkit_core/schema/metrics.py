@@ -50,6 +50,9 @@ class Utilisation(Record):
     flops: int = Field(description="Analytic FLOPs of exactly this workload")
     seconds: float = Field(description="Measured mean time, in seconds")
     mfu: float = Field(description="Time that the FLOPs take at peak, divided by the measured time")
+    bytes: int = Field(description="Least bytes moved: weights and cache once per call, inputs and outputs once")
+    bandwidth_share: float = Field(description="Time that those bytes take at peak bandwidth, over the measured time")
+    floor_seconds: float = Field(description="The longer of both times at peak, in seconds")
     peaks: tuple[Peak, ...] = Field(description="FLOPs by element type and the peaks used")
     nested_in: str = Field(description="Stage that contains it; empty for a stage and for the whole run")
 
@@ -60,6 +63,7 @@ class DevicePeaks(Record):
     name: str = Field(description="Name in perfkit's table")
     reported: str = Field(description="Name that the driver reports")
     source: str = Field(description="Where the peaks come from")
+    memory_bandwidth: float = Field(description="Peak memory bandwidth, in bytes per second")
 
 
 class RegionTime(Record):

@@ -1,0 +1,155 @@
+"""``regions.md``, ``operators.md`` and ``kernels.md``: the profile as tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from perfkit_core.schema.regions import OperatorRow, RegionsReport
+from perfkit_core.units import format_quantity, format_share
+
+TOP = 40
+"""Rows of a table; the rest is added up in one more row."""
+
+
+def regions_page(report: RegionsReport) -> str:
+    """Return ``regions.md``."""
+    on_device, totals = _on_device(report), report.totals
+    total = totals.total_ns if on_device else totals.cpu_time
+    rows = [
+        (
+            _code(row.path),
+            str(row.instances),
+            _time(row.inclusive_ns if on_device else row.inclusive_cpu_time),
+            _time(row.exclusive_ns if on_device else row.exclusive_cpu_time),
+            _part(row.exclusive_ns if on_device else row.exclusive_cpu_time, total),
+            str(row.inclusive_kernels),
+        )
+        for row in report.regions
+        if row.device is None
+    ]
+    outside = totals.outside_ns if on_device else totals.cpu_outside_time
+    rows.append(("outside every region", "", "", _time(outside), _part(outside, total), ""))
+    rows.append(("total", "", "", _time(total), "", str(totals.kernels)))
+    columns = ("region", "instances", "inclusive", "exclusive", "share", "kernels")
+    return _page("Regions", report, [_table(columns, rows)])
+
+
+def operators_page(report: RegionsReport) -> str:
+    """Return ``operators.md``: operators of the whole run, then by region."""
+    on_device = _on_device(report)
+    merged: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in report.operators:
+        for position, value in enumerate((row.calls, row.self_cpu_time, row.self_device_time)):
+            merged[row.name][position] += value
+    shown = {name: device if on_device else cpu for name, (_, cpu, device) in merged.items()}
+    total = sum(shown.values())
+    whole = [
+        (
+            _code(name),
+            str(merged[name][0]),
+            _time(merged[name][1]),
+            _time(merged[name][2]),
+            _mean(value, merged[name][0]),
+            _part(value, total),
+        )
+        for name, value in sorted(shown.items(), key=lambda entry: (-entry[1], entry[0]))
+    ]
+    rows = sorted(report.operators, key=lambda row: -_value(row, on_device=on_device))
+    by_region = [
+        (
+            _code(row.region) if row.region else "outside",
+            _code(row.name),
+            str(row.calls),
+            _time(_value(row, on_device=on_device)),
+            _mean(_value(row, on_device=on_device), row.calls),
+            _part(_value(row, on_device=on_device), total),
+        )
+        for row in rows
+    ]
+    kind = "self device time" if on_device else "self CPU time"
+    return _page(
+        "Operators",
+        report,
+        [
+            f"Ranked by {kind}; {_time(total)} in all.",
+            _table(("operator", "calls", "self CPU", "self device", "mean", "share"), whole),
+            "## By region",
+            _table(("region", "operator", "calls", kind, "mean", "share"), by_region),
+        ],
+    )
+
+
+def kernels_page(report: RegionsReport) -> str:
+    """Return ``kernels.md``: kernels, copies and sets by name, then by region."""
+    if not report.kernels:
+        return _page("Kernels", report, ["Nothing ran on a device."])
+    merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for row in report.kernels:
+        merged[row.kind, row.name][0] += row.calls
+        merged[row.kind, row.name][1] += row.total_ns
+    total = sum(values[1] for values in merged.values())
+    ranked = sorted(merged.items(), key=lambda entry: (-entry[1][1], entry[0]))
+    whole = [
+        (_code(name), kind, str(calls), _time(time), _mean(time, calls), _part(time, total))
+        for (kind, name), (calls, time) in ranked
+    ]
+    by_region = [
+        (
+            _code(row.region) if row.region else "outside",
+            _code(row.name),
+            row.grid,
+            row.block,
+            str(row.calls),
+            _time(row.total_ns),
+        )
+        for row in report.kernels
+    ]
+    return _page(
+        "Kernels",
+        report,
+        [
+            _table(("kernel", "kind", "calls", "time", "mean", "share"), whole),
+            "## By region",
+            _table(("region", "kernel", "grid", "block", "calls", "time"), by_region),
+        ],
+    )
+
+
+def _on_device(report: RegionsReport) -> bool:
+    return bool(report.kernels)
+
+
+def _value(row: OperatorRow, *, on_device: bool) -> int:
+    return row.self_device_time if on_device else row.self_cpu_time
+
+
+def _page(title: str, report: RegionsReport, parts: Iterable[str]) -> str:
+    notes = "\n".join(f"- {limit}" for limit in report.limits)
+    head = f"# {title}\n\nRecorded by {report.profiler} in `{report.source_pass}`; its own cost is part of every time."
+    return "\n\n".join(part for part in (head, notes, *parts) if part) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows[:TOP]]
+    text = "\n".join(lines)
+    return text if len(rows) <= TOP else f"{text}\n\n{len(rows) - TOP} more rows are in `regions.json`."
+
+
+def _time(value: int) -> str:
+    return format_quantity(value, "time")
+
+
+def _mean(value: int, calls: int) -> str:
+    return _time(round(value / calls)) if calls else "-"
+
+
+def _part(value: int, total: int) -> str:
+    return format_share(value / total if total else 0.0)
+
+
+def _code(name: str) -> str:
+    from perfkit_core.template_context import code
+
+    return code(name)

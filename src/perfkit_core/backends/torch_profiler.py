@@ -1,0 +1,122 @@
+"""Backend ``torch``: operators and kernels by torch.profiler, attributed to regions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+from perfkit_core.backend import InstrumentContext, Machine, Pass, ProfilerBackend, RunContext
+from perfkit_core.backends.profile_tables import kernels_page, operators_page, regions_page
+from perfkit_core.backends.torch_options import TorchOptions
+from perfkit_core.backends.wall_clock import torch_problem
+from perfkit_core.errors import ToolError
+from perfkit_core.options import Options
+from perfkit_core.rundir import KERNELS, KERNELS_TABLE, OPERATORS, REGIONS, REGIONS_PAGE, SESSION, read_record
+from perfkit_core.schema.regions import RegionsReport
+from perfkit_core.schema.session import Session
+
+EVENTS = "attribution.json"
+
+_log = logging.getLogger(__name__)
+
+
+class TorchBackend(ProfilerBackend):
+    """Profiles one run of the workload; its times include the profiler's own cost and are no latencies."""
+
+    in_worker: ClassVar[bool] = True
+    perturbs_timing: ClassVar[bool] = True
+
+    def check(self, machine: Machine) -> Sequence[str]:
+        """Return that torch is missing, if it is."""
+        return torch_problem()
+
+    def passes(self, context: RunContext) -> Iterable[Pass]:
+        """Return one pass of one run, with few iterations of every loop: traces grow quickly."""
+        return (Pass(repeats=1, iterations=_options(context.options).steps),)
+
+    def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
+        """Profile the measured run."""
+        return _profiled(context)
+
+    def collect(self, context: RunContext) -> None:
+        """Write ``regions.json``, ``regions.md``, ``operators.md``, ``kernels.md`` and ``kernels.parquet``.
+
+        Raises:
+            ToolError: The worker left no profile.
+            DamagedFileError: Its file is damaged.
+        """
+        path = context.directory / EVENTS
+        if not path.exists():
+            raise ToolError("the profiler recorded nothing", fix=f"its log: {context.directory}")
+        session = read_record(context.directory / SESSION, Session)
+        report = read_record(path, RegionsReport).model_copy(
+            update={
+                "source_pass": context.directory.relative_to(context.writer.path).as_posix(),
+                "limits": tuple(_limits(context, session)),
+            }
+        )
+        writer = context.writer
+        writer.write_json(REGIONS, report)
+        writer.write_text(REGIONS_PAGE, regions_page(report))
+        writer.write_text(OPERATORS, operators_page(report))
+        writer.write_text(KERNELS, kernels_page(report))
+        _write_table(report, context)
+
+
+def _options(options: Options) -> TorchOptions:
+    if not isinstance(options, TorchOptions):
+        raise TypeError(f"expected TorchOptions, got {type(options).__name__}")
+    return options
+
+
+@contextmanager
+def _profiled(context: InstrumentContext) -> Iterator[None]:
+    from perfkit_core.instruments.torch_profiler import profiled
+
+    memory = _options(context.options).memory
+    with profiled(context.regions, context.directory, device=context.measure.device, memory=memory):
+        yield
+
+
+def _limits(context: RunContext, session: Session) -> Iterator[str]:
+    asked = context.measure.iterations
+    steps = _options(context.options).steps if asked is None else asked
+    if steps:
+        yield (
+            f"One run was profiled, with {steps} measured iterations of every longer loop besides its warm-up; "
+            "values are of the run as profiled, not scaled (--measure-steps N|all changes that)"
+        )
+    else:
+        yield "One run was profiled, with every iteration of every loop"
+    if session.device.gpu is None:
+        yield "The run was on the CPU: there are no kernels, and times are self CPU time"
+    if not session.complete:
+        yield "The pass ended early"
+    for path, reason in session.hidden.items():
+        yield f"Nothing is visible inside {path}: {reason}"
+
+
+def _write_table(report: RegionsReport, context: RunContext) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        _log.warning("kernels.parquet is not written, it needs pyarrow: pip install 'perfkit-core[parquet]'")
+        return
+    texts = ("region", "kind", "name", "grid", "block")
+    columns: dict[str, Any] = {name: pyarrow.string() for name in texts}
+    columns |= {"device": pyarrow.int32(), "calls": pyarrow.int64(), "total_ns": pyarrow.int64()}
+    order = ("region", "device", "kind", "name", "grid", "block", "calls", "total_ns")
+    schema = pyarrow.schema([(name, columns[name]) for name in order])
+    rows = [row.model_dump() for row in report.kernels]
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    target = context.writer.path / KERNELS_TABLE
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        pyarrow.parquet.write_table(table, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    context.writer.add_files([target])
