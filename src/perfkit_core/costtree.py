@@ -8,6 +8,7 @@ of a node are for the whole run: per call x calls. Totals are the sum of ``own``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from perfkit_core.ops import DTYPE_BYTES, Op
@@ -60,7 +61,8 @@ class Node:
         parameters: Parameters held outside any operation, such as a modulation table.
         children: Pairs of path segment and node, in call order. A node may appear under many names.
         shapes: How many consecutive ``ops`` are call shapes of one and the same operation, the largest
-            last (a convolution called with a short first chunk and longer ones).
+            last (a convolution called with a short first chunk and longer ones); one number for all
+            operations, or one per operation.
     """
 
     __slots__ = ("calls", "category", "children", "inclusive", "kind", "ops", "own")
@@ -77,7 +79,7 @@ class Node:
         ops: Sequence[Op] = (),
         parameters: Sequence[Parameter] = (),
         children: Sequence[tuple[str, Node]] = (),
-        shapes: int = 1,
+        shapes: int | Sequence[int] = 1,
     ) -> None:
         self.kind = kind
         self.category = category
@@ -145,7 +147,7 @@ def add_costs(costs: Iterable[Cost]) -> Cost:
     return Cost(*map(sum, zip(*costs, strict=True)))
 
 
-def _own_cost(ops: Sequence[Op], parameters: Sequence[Parameter], shapes: int) -> Cost:
+def _own_cost(ops: Sequence[Op], parameters: Sequence[Parameter], shapes: int | Sequence[int]) -> Cost:
     flops = elementwise = count = weight = read = written = 0
     activations: list[int] = []
     for op in ops:
@@ -160,7 +162,11 @@ def _own_cost(ops: Sequence[Op], parameters: Sequence[Parameter], shapes: int) -
     for elements, dtype in parameters:
         count += elements
         weight += elements * DTYPE_BYTES[dtype]
-    return Cost(flops, elementwise, count, weight, read, written, sum(activations[shapes - 1 :: shapes]))
+    if isinstance(shapes, int):
+        largest = activations[shapes - 1 :: shapes]
+    else:
+        largest = [activations[end - 1] for end in accumulate(shapes)]
+    return Cost(flops, elementwise, count, weight, read, written, sum(largest))
 
 
 def _place(rows: list[ModuleCost], path: str, node: Node) -> None:

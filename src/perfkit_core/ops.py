@@ -48,8 +48,8 @@ class Op(NamedTuple):
     """One distinct call shape of one operation.
 
     Attributes:
-        kind: ``linear``, ``matmul``, ``attention``, ``conv``, ``norm``, ``elementwise``, ``embedding``
-            or ``resample``.
+        kind: ``linear``, ``expert_linear``, ``matmul``, ``attention``, ``conv``, ``norm``, ``elementwise``,
+            ``embedding`` or ``resample``.
         name: The operator, where the kind has several: ``add``, ``gelu``, ``layer_norm``; else the kind.
         dims: Named sizes, enough to compute every other field again.
         dtype: Element type of the activations.
@@ -125,6 +125,35 @@ def linear(
         weight_bytes,
         parameters,
         weight_bytes,
+    )
+
+
+def expert_linear(
+    rows: int, read: int, experts: int, in_features: int, out_features: int, dtype: str, *, calls: int = 1
+) -> Op:
+    """``rows`` pairs of token and expert, each through its expert's ``[in, out]`` matrix, without bias.
+
+    FLOPs ``2*rows*in*out``. A grouped kernel (MegaBlocks, Gale et al. 2022) reads an expert's matrix once.
+
+    Args:
+        read: Experts that the rows reach, at most ``experts``; all of them are parameters.
+    """
+    size = DTYPE_BYTES[dtype]
+    weight_read = read * in_features * out_features * size
+    parameters = experts * in_features * out_features
+    return Op(
+        "expert_linear",
+        "expert_linear",
+        {"rows": rows, "read": read, "experts": experts, "in_features": in_features, "out_features": out_features},
+        dtype,
+        calls,
+        2 * rows * in_features * out_features,
+        0,
+        rows * in_features * size + weight_read,
+        rows * out_features * size,
+        weight_read,
+        parameters,
+        parameters * size,
     )
 
 

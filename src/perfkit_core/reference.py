@@ -24,6 +24,8 @@ class ReferenceCall:
 class Reference:
     """Real modules and the calls that one run makes of them.
 
+    A module that several references share (a decoder in its two stages) has its parameters in the first.
+
     Attributes:
         path: Region path of the module, for example ``denoise/step/transformer``.
         module: A ``torch.nn.Module`` with every parameter on torch's meta device: there, and only

@@ -1,0 +1,52 @@
+"""Parameters of the DeepSeek-OCR model and of its page-reading workloads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from perfkit_core.options import Options
+from perfkit_deepseek_ocr.geometry import Mode, parse_grid
+
+ComputeType = Literal["bfloat16", "float16", "float32"]
+
+
+class OcrModelOptions(Options):
+    """How the model is held and called."""
+
+    dtype: ComputeType = Field(default="bfloat16", description="element type of all networks: bfloat16|float16|float32")
+    head_positions: Literal["last", "all"] = Field(
+        default="last", description="positions that prefill runs the output head on: last (what decoding needs)|all"
+    )
+
+
+class OcrWorkload(Options):
+    """Reading pages: one image and a short instruction each, answered token by token."""
+
+    mode: Mode = Field(
+        default="gundam",
+        description="pixels a side: tiny (512)|small (640)|base (1024)|large (1280)|gundam (1024, and tiles of 640)",
+    )
+    grid: str = Field(
+        default="2x2", description="columns x rows of 640-pixel tiles in mode gundam, 2 to 9 tiles, like 2x3"
+    )
+    pages: int = Field(default=1, ge=1, le=1_000_000, description="pages to read, at least 1")
+    batch_size: int = Field(
+        default=1, ge=1, le=1_000_000, description="pages read at once, at least 1; batches are always full"
+    )
+    prompt_tokens: int = Field(
+        default=10,
+        ge=1,
+        le=1_000_000,
+        description="tokens of the prompt's text, with begin-of-sequence, at least 1",
+    )
+    max_new_tokens: int = Field(
+        default=512, ge=1, le=1_000_000, description="tokens generated for every page, at least 1"
+    )
+
+    @field_validator("grid")
+    @classmethod
+    def _is_a_grid(cls, value: str) -> str:
+        columns, rows = parse_grid(value)
+        return f"{columns}x{rows}"
