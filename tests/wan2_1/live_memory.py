@@ -33,6 +33,12 @@ class LiveMemory(TorchDispatchMode):
         if self.live > self.peak:
             self.peak, self.where = self.live, self.at
 
+    def _hold_workspace(self, source: torch.Tensor, out: torch.Tensor) -> None:
+        """cuDNN copies input and output of a 3-D convolution to channels-last while it runs."""
+        during = self.live + source.untyped_storage().nbytes() + 2 * out.untyped_storage().nbytes()
+        if during > self.peak:
+            self.peak, self.where = during, "convolution workspace"
+
     def _release(self, key: int, nbytes: int) -> None:
         self.known.discard(key)
         self.live -= nbytes
@@ -40,6 +46,8 @@ class LiveMemory(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         self.at = func.__name__
+        if func is torch.ops.aten.convolution.default and args[0].dim() == 5:
+            self._hold_workspace(args[0], out)
         self.hold(*(leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)))
         return out
 

@@ -1,8 +1,9 @@
 """Peak device memory of the pipeline: weights, and the tensors alive at the worst moment of each stage.
 
 The moments follow the reference implementation run eagerly without gradients: a tensor is alive while
-any frame of the call stack still names it. Attention and RMS norm are taken as fused kernels. Workspace
-of libraries and allocator fragmentation come on top and are not modelled.
+any frame of the call stack still names it. Attention and RMS norm are taken as fused kernels. A 3-D
+convolution also holds a channels-last copy of its input and of its output while it runs, as cuDNN does
+(measured on an H200: docs/results). Other workspace and allocator fragmentation are not modelled.
 """
 
 from __future__ import annotations
@@ -127,9 +128,10 @@ class _Level:
         padded = (self.frames + 2) * self.channels * (self.height + 2) * (self.width + 2)
         joined = (self.frames + 2) * frame if cached == CACHED_FRAMES else 0
         held = 3 * self.frames * frame
-        convolution = held + cached * frame + padded + max(joined, self.frames * frame)
+        padding = held + cached * frame + joined + padded
+        convolution = held + cached * frame + 2 * (padded + self.frames * frame)
         widened = 2 * self.frames * frame * FP32 // size if size < FP32 else 0
-        return max(convolution, held + widened, self._resizing_elements(size))
+        return max(padding, convolution, held + widened, self._resizing_elements(size))
 
     def _resizing_elements(self, size: int) -> int:
         """Elements alive while a level is doubled in height and width; low precision passes through float32."""
