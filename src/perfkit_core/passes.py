@@ -137,7 +137,7 @@ class BackendPasses:
             warmup=measure.warmup if step.warmup is None else step.warmup,
             iterations=step.iterations if measure.iterations is None else measure.iterations,
             region_depth=measure.region_depth,
-            max_seconds=None if measure.max_seconds is None else _SOFT_LIMIT * measure.max_seconds,
+            deadline=None if measure.max_seconds is None else time.time() + _SOFT_LIMIT * measure.max_seconds,
             seed=measure.seed,
         )
 

@@ -50,8 +50,8 @@ class Recorder:
     def begin(self, index: int, *, warmup: bool) -> None:
         """A whole run of the workload begins."""
 
-    def end(self) -> None:
-        """That run is over; it may have ended with an error."""
+    def end(self, *, finished: bool) -> None:
+        """That run is over; it was not ``finished`` when it ended with an error."""
 
     def push(self, path: str, iteration: Iteration | None, *, named: bool) -> None:
         """Region ``path`` opens on this thread.
@@ -165,10 +165,10 @@ class Regions:
         for recorder in self.recorders:
             recorder.begin(index, warmup=warmup)
 
-    def end(self) -> None:
+    def end(self, *, finished: bool = True) -> None:
         """Tell the recorders that the run is over, and stop watching modules that are too deep to be seen."""
         for recorder in self.recorders:
-            recorder.end()
+            recorder.end(finished=finished)
         for watch in self._watches:
             watch.prune()
 

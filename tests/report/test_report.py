@@ -139,7 +139,7 @@ def test_html_escapes_whatever_names_contain(tiny):
     evil = "<script>alert(1)</script>|[x](javascript:alert(1))"
     report = tiny.report.model_copy(update={"architecture": evil, "notes": (evil,), "workload": evil})
     index = tiny.index.model_copy(update={"workload": evil})
-    run = SimpleNamespace(path=tiny.path, index=index, report=report, verification=None)
+    run = SimpleNamespace(path=tiny.path, index=index, report=report, verification=None, metrics=None, profile=None)
     tags = _Tags()
     page = render(run, fmt="html")
     tags.feed(page)
@@ -209,7 +209,9 @@ def test_a_verified_run_shows_the_result(tiny):
         end_to_end=EndToEnd.model_construct(**values),
         methods=("by counting",),
     )
-    run = SimpleNamespace(path=tiny.path, index=tiny.index, report=tiny.report, verification=check)
+    run = SimpleNamespace(
+        path=tiny.path, index=tiny.index, report=tiny.report, verification=check, metrics=None, profile=None
+    )
     text = render(run)
     assert "**Failed**: 1 modules compared" in text
     assert ["`denoise/step`", "10 FLOP", "20 FLOP", "0.5", "over"] in table(text, "## Verification")

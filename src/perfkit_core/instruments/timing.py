@@ -77,12 +77,12 @@ class TimingRecorder(Recorder):
         if not stack and self._cuda:
             self._note_memory(path)
 
-    def end(self) -> None:
-        """Wait for the device and write the run, unless a region was left open by an error."""
+    def end(self, *, finished: bool) -> None:
+        """Wait for the device and write the run; one that an error ended is no measurement."""
+        if self._path is None or not finished:
+            return
         self._synchronise()
         wall = time.perf_counter_ns() - self._started
-        if self._path is None or any(not instance.finish for instance in self._instances):
-            return
         used = self._monitor.energy_mj() if self._monitor else None
         sample = RunSample(
             index=self._run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import threading
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ def _write(profiler: Any, directory: Path, *, memory: bool) -> None:
         try:
             profiler.export_chrome_trace(str(plain))
             text = plain.read_bytes()
+            if not text.rstrip().endswith(b"}"):  # the profiler does not say when its file could not be written whole
+                raise OSError(errno.ENOSPC, "it was cut off, as on a full disk")
             with gzip.open(directory / TRACE, "wb", compresslevel=6) as file:
                 file.write(text)
         finally:

@@ -21,7 +21,7 @@ class MeasurePlan(Record):
     warmup: int = Field(description="Runs before them")
     iterations: int | None = Field(description="Iterations of every loop to measure; 0 for all, null for its default")
     region_depth: int = Field(description="Levels of watched modules below the stage")
-    max_seconds: float | None = Field(description="Seconds in which to finish; null without limit")
+    deadline: float | None = Field(description="Unix time after which no further run begins; null without limit")
     seed: int = Field(description="Seed of weights and inputs")
 
 

@@ -49,7 +49,7 @@ def measure(plan: WorkerPlan, progress: Progress) -> None:
     with _memory_errors(how.device, regions), _workload(plan, how, progress) as workload:
         log.update(units=dict(workload.units()), inputs=tuple(dict(one) for one in workload.inputs()))
         with activated(regions), spec.factory().instrument(context):
-            log.update(notes=_run(workload, context, log, progress))
+            log.update(notes=_run(workload, context, how.deadline, log, progress))
         log.finish()
 
 
@@ -60,7 +60,6 @@ def _options(how: MeasurePlan) -> MeasureOptions:
         warmup=how.warmup,
         iterations=how.iterations,
         region_depth=how.region_depth,
-        max_seconds=how.max_seconds,
         seed=how.seed,
     )
 
@@ -106,19 +105,23 @@ def _subject(plan: WorkerPlan, how: MeasurePlan) -> Subject:
     return replace(subject, request=replace(subject.request, device=how.device, seed=how.seed))
 
 
-def _run(workload: Workload, context: InstrumentContext, log: _SessionLog, progress: Progress) -> tuple[str, ...]:
+def _run(
+    workload: Workload, context: InstrumentContext, deadline: float | None, log: _SessionLog, progress: Progress
+) -> tuple[str, ...]:
     """Run warm-up and repeats; return notes. Repeats that would not end in time are left out."""
     how, longest = context.measure, 0.0
     for index in range(how.warmup + how.repeats):
         warmup, started = index < how.warmup, time.monotonic()
-        late = how.max_seconds is not None and log.elapsed() + longest > how.max_seconds
+        late = deadline is not None and time.time() + longest > deadline
         if late and index > how.warmup:
             return (f"{index - how.warmup} of {how.repeats} repeats: another would have passed the time limit",)
         context.regions.begin(index, warmup=warmup)
+        finished = False
         try:
             workload.step(context.regions)
+            finished = True
         finally:
-            context.regions.end()
+            context.regions.end(finished=finished)
         longest = max(longest, time.monotonic() - started)
         kind, number, of = (
             ("warm-up", index + 1, how.warmup) if warmup else ("run", index + 1 - how.warmup, how.repeats)
@@ -134,12 +137,8 @@ class _SessionLog:
     def __init__(self, context: InstrumentContext, device: object) -> None:
         self._context = context
         self._path = context.directory / SESSION
-        self._started = time.monotonic()
         self._session = Session.model_validate({"device": device})
         self.update()
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._started
 
     def update(self, **changes: object) -> None:
         changes.setdefault("hidden", dict(self._context.regions.hidden))

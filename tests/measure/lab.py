@@ -1,0 +1,90 @@
+"""A plugin whose workload loops, uses threads and fails on request; the tests install it beside the example."""
+
+LAB = """
+import os, signal, threading, time
+from typing import Literal
+from perfkit_core import hookimpl, ops, region
+from perfkit_core.costtree import CostTree, MemoryEstimate, Node
+from perfkit_core.options import Options
+from perfkit_core.specs import AnalyticSpec, ModelSpec, VariantSpec, WorkloadSpec
+from perfkit_core.workload import Workload
+
+
+class LabOptions(Options):
+    steps: int = 10
+    fault: Literal["", "memory", "kill", "hang", "error"] = ""
+    at: int = 2
+    threads: bool = False
+
+
+class Lab(Workload):
+    def __init__(self, context):
+        import torch
+        self.options, self.runs = context.options, 0
+        self.layer = context.components["layer"]
+        self.rows = torch.ones(64, 64)
+
+    def step(self, regions):
+        import torch
+        self.runs += 1
+        with regions.region("outer"):
+            time.sleep(0.01)
+            for index in regions.loop("step", self.options.steps):
+                time.sleep(0.005 if index else 0.03)
+                with region("body"):
+                    self.layer(self.rows)
+                    if self.runs > self.options.at:
+                        self.fail(torch)
+        if self.options.threads:
+            workers = [threading.Thread(target=self.aside, args=(regions, name)) for name in ("left", "right")]
+            [worker.start() for worker in workers]
+            [worker.join() for worker in workers]
+
+    def aside(self, regions, name):
+        with regions.region(name), regions.region("inner"):
+            self.rows @ self.rows
+
+    def fail(self, torch):
+        if self.options.fault == "memory":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB")
+        if self.options.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.options.fault == "hang":
+            time.sleep(600)
+        if self.options.fault == "error":
+            raise ValueError("the widget fell off")
+
+    def units(self):
+        return {"steps": self.options.steps}
+
+
+def load(request):
+    import torch
+    torch.manual_seed(request.seed)
+    return {"layer": torch.nn.Linear(64, 64, device=request.device)}
+
+
+def estimate(request, workload):
+    op = ops.linear(64, 64, 64, "float32", calls=workload.steps)
+    body = Node("linear", "linear", workload.steps, ops=[op])
+    step = Node("step", "container", workload.steps, children=[("body", body)])
+    outer = Node("stage", "container", 1, children=[("step", step)])
+    return CostTree((("outer", outer),), MemoryEstimate(0, 0, {}, 0), {})
+
+
+@hookimpl
+def perfkit_models():
+    return [ModelSpec(name="lab", summary="-", variants=[VariantSpec(name="only", summary="-")],
+                      default_workload="bench", options=Options, load=load)]
+
+
+@hookimpl
+def perfkit_workloads():
+    return [WorkloadSpec(name="bench", model="lab", summary="-", options=LabOptions, build=Lab),
+            WorkloadSpec(name="paper", model="lab", summary="-", options=LabOptions)]
+
+
+@hookimpl
+def perfkit_analytic_models():
+    return [AnalyticSpec(model="lab", estimate=estimate)]
+"""

@@ -1,0 +1,113 @@
+"""What goes wrong in a measured run: a clear line, the right exit code, and everything before it readable."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import CODE, Outcome, read
+
+LAB = ("run", "--model", "lab", "--backend", "wall_clock", "--device", "cpu", "--out", "R")
+
+
+def assert_kept(run: Path, status: str, *, repeats: int = 1) -> str:
+    """The analytic view and the runs finished before the fault are there; return the error of the pass."""
+    index = read(run / "run.json")
+    assert index["status"] == status
+    assert index["totals"]["flops"] > 0
+    failed = index["passes"][1]
+    assert failed["status"] == "failed"
+    assert "passes/01-wall_clock/stderr.txt" in index["files"]
+    metrics = read(run / "metrics.json")
+    assert (metrics["complete"], metrics["repeats"]) == (False, repeats)
+    assert "ended early" in " ".join(metrics["warnings"])
+    assert "ended early" in (run / "report.md").read_text()
+    return failed["error"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "texts"),
+    [
+        ("memory", ("out of memory on cpu in outer/step/body", "Tried to allocate 7 GiB", "smaller workload")),
+        ("kill", ("signal SIGKILL", "its log: ")),
+        ("error", ("ValueError: the widget fell off", "its traceback: ")),
+    ],
+)
+def test_a_fault_in_mid_run(perfkit: Callable[..., Outcome], tmp_path: Path, fault: str, texts: tuple) -> None:
+    failed = perfkit(*LAB, "--set", f"fault={fault}", cwd=tmp_path)
+    assert failed.code == 4
+    assert "Traceback" not in failed.err
+    error = assert_kept(tmp_path / "R", "partial")
+    for text in texts:
+        assert text in error
+        assert text in failed.err
+
+
+def test_the_time_limit_ends_the_worker(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    failed = perfkit(*LAB, "--set", "fault=hang", "--max-minutes", "0.2", cwd=tmp_path)
+    assert failed.code == 4
+    assert "ended after 12 s" in assert_kept(tmp_path / "R", "partial")
+
+
+def test_repeats_that_do_not_fit_are_left_out(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    made = perfkit(*LAB, "--repeats", "100000", "--max-minutes", "0.2", cwd=tmp_path)
+    assert made.code == 0, made.err
+    metrics = read(tmp_path / "R/metrics.json")
+    assert 1 < metrics["repeats"] < 100000
+    assert any("of 100000 repeats" in warning for warning in metrics["warnings"])
+
+
+def test_ctrl_c_keeps_what_was_measured(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CODE, *LAB, "--set", "fault=hang"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "run 1 of 3" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert process.stderr.read().splitlines()[-1] == "interrupted"
+    assert assert_kept(tmp_path / "R", "interrupted") == "interrupted by the user"
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in lines if str(tmp_path).encode() in line]
+
+
+def test_a_device_that_is_not_there(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    refused = perfkit(*LAB, "--device", "cuda:0", cwd=tmp_path)
+    assert refused.code == 3
+    assert refused.err.startswith("error: device cuda:0 is not there: no CUDA device is visible here; fix: ")
+    assert len(refused.err.splitlines()) == 1
+    assert not (tmp_path / "R").exists()
+
+
+def test_a_workload_that_cannot_be_run(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    refused = perfkit(*LAB, "--workload", "paper", cwd=tmp_path)
+    assert refused.code == 3
+    assert "its plugin gives no build" in refused.err
+    assert not (tmp_path / "R").exists()
+    plain = perfkit("run", "--model", "lab", "--workload", "paper", "--out", "R", cwd=tmp_path)
+    assert plain.code == 0, plain.err
+    assert "Nothing was executed: no CUDA device was found" in plain.out
+    assert "Nothing was executed" in (tmp_path / "R/assumptions.md").read_text()
+
+
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+
+def test_no_space_for_the_trace_leaves_the_times(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    many = ("--set", "steps=60", "--measure-steps", "all", "--repeats", "1", "--warmup", "0")
+    failed = perfkit(*LAB, "--backend", "torch", *many, cwd=tmp_path, preexec_fn=limit_files)
+    assert failed.code == 4, failed.err
+    assert "cannot be written" in failed.err
+    assert "Traceback" not in failed.err
+    index = read(tmp_path / "R/run.json")
+    assert [one["status"] for one in index["passes"]] == ["done", "done", "failed"]
+    assert read(tmp_path / "R/metrics.json")["complete"] is True
+    assert json.loads((tmp_path / "R/analytic/report.json").read_text())["totals"]["flops"] > 0

@@ -1,0 +1,166 @@
+"""Measured runs on the CPU: what they write, and that the numbers are what the clock and the profiler said."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import statistics
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import Outcome, read
+
+FILES = {
+    "metrics.json",
+    "regions.json",
+    "regions.md",
+    "operators.md",
+    "kernels.md",
+    "inputs.yaml",
+    "env.json",
+    "passes/01-wall_clock/samples.jsonl",
+    "passes/01-wall_clock/session.json",
+    "passes/01-wall_clock/command.txt",
+    "passes/01-wall_clock/stderr.txt",
+    "passes/02-torch/trace.json.gz",
+}
+
+
+def samples(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "passes/01-wall_clock/samples.jsonl").read_text().splitlines()]
+
+
+def test_every_artifact_is_there_and_in_the_index(measured: Path) -> None:
+    index = read(measured / "run.json")
+    assert set(index["files"]) >= FILES
+    assert all((measured / name).is_file() for name in index["files"])
+    found = [(one["backend"], one["status"], one["directory"]) for one in index["passes"]]
+    assert found == [
+        ("analytic", "done", ""),
+        ("wall_clock", "done", "passes/01-wall_clock"),
+        ("torch", "done", "passes/02-torch"),
+    ]
+    assert index["device"] == "cpu"
+    device = read(measured / "env.json")["device"]
+    assert device["torch"]
+    assert device["gpu"] is None
+    assert yaml.safe_load((measured / "inputs.yaml").read_text())["seed"] == 0
+    with gzip.open(measured / "passes/02-torch/trace.json.gz") as file:
+        assert any(str(event.get("name", "")).startswith("perfkit:outer") for event in json.load(file)["traceEvents"])
+
+
+def test_sampled_loops_are_scaled_exactly(measured: Path) -> None:
+    metrics = read(measured / "metrics.json")
+    expected = []
+    for run in samples(measured):
+        if run["warmup"]:
+            continue
+        times = {path: [] for path in ("outer", "outer/step", "outer/step/body", "left", "right")}
+        for one in run["regions"]:
+            times.setdefault(one["path"], []).append(one["host_ns"])
+        steps = times["outer/step"]
+        assert len(steps) == len(times["outer/step/body"]) == 4  # one of warm-up and three measured
+        scaled = Fraction(sum(steps[1:]) * 10, 3)
+        expected.append(float(sum(times["outer"]) - sum(steps) + scaled) / 1e6)
+    stage = metrics["aggregates"]["stage_ms"]["outer"]
+    assert (stage["n"], stage["scaled_from"], stage["scaled_to"], stage["nested_in"]) == (4, 3, 10, "")
+    assert stage["mean"] == pytest.approx(statistics.mean(expected), rel=1e-12)
+    assert stage["std"] == pytest.approx(statistics.stdev(expected), rel=1e-9)
+    assert stage["median"] == pytest.approx(statistics.median(expected), rel=1e-12)
+    assert stage["min"] == pytest.approx(min(expected), rel=1e-12)
+    assert stage["min"] <= stage["ci_low"] <= stage["mean"] <= stage["ci_high"] <= max(expected)
+    assert stage["median"] <= stage["p95"] <= max(expected)
+
+
+def test_a_step_is_one_iteration_and_its_first_is_kept_apart(measured: Path) -> None:
+    aggregates = read(measured / "metrics.json")["aggregates"]
+    step = aggregates["step_ms"]["step"]
+    assert step == aggregates["stage_ms"]["step"]
+    assert (step["per"], step["n"], step["nested_in"], step["instances"]) == ("iteration", 12, "outer", 10)
+    runs = [[one for one in run["regions"] if one["path"] == "outer/step"] for run in samples(measured)[1:]]
+    assert [one["index"] for one in runs[0]] == [0, 1, 2, 3]
+    assert step["first_ms"] == runs[0][0]["host_ns"] / 1e6 >= 30  # the loop sleeps 30 ms first, then 5
+    rest = [one["host_ns"] / 1e6 for run in runs for one in run[1:]]
+    assert step["median"] == pytest.approx(statistics.median(rest), rel=1e-12)
+    assert step["min"] == min(rest) >= 5
+    rate = aggregates["throughput"]["steps_per_s"]
+    run = aggregates["run_ms"]
+    assert rate["min"] <= 10 / run["mean"] * 1000 <= rate["mean"] * 1.000001
+    assert run["mean"] >= aggregates["stage_ms"]["outer"]["mean"]
+
+
+def test_the_report_and_the_rankings_show_the_times(measured: Path, perfkit: Callable[..., Outcome]) -> None:
+    report = (measured / "report.md").read_text()
+    assert "| `outer` | run | " in report
+    assert "| in `outer`: `outer/step` | iteration | " in report
+    assert "no MFU: no peak is known for the CPU" in report
+    assert "One run was profiled, with 2 measured iterations" in report
+    assert "random, seed 0" in (measured / "assumptions.md").read_text()
+    ranked = perfkit("hotspots", measured, "--by", "time", "--json", cwd=measured).json()
+    regions = {one["path"]: one["exclusive_ns"] for one in read(measured / "metrics.json")["regions"]}
+    assert {one["path"]: one["value"] for one in ranked["layers"]} == regions
+    assert ranked["total"] == sum(regions.values())
+    assert ranked["layers"][0]["value"] == max(regions.values())
+    compared = perfkit("compare", measured, measured, "--by", "time", "--json", "--out", "C", cwd=measured.parent)
+    assert compared.json()["total"]["delta"] == 0
+
+
+def test_profiled_time_of_all_regions_and_outside_is_the_profilers_own_total(measured: Path) -> None:
+    report = read(measured / "regions.json")
+    totals, rows = report["totals"], {row["path"]: row for row in report["regions"]}
+    assert totals["cpu_time"] == totals["profiler_cpu_time"] > 0
+    assert sum(row["exclusive_cpu_time"] for row in rows.values()) + totals["cpu_outside_time"] == totals["cpu_time"]
+    assert sum(row["self_cpu_time"] for row in report["operators"]) == totals["cpu_time"]
+    for path, row in rows.items():
+        children = [one["inclusive_cpu_time"] for name, one in rows.items() if name.rpartition("/")[0] == path]
+        assert row["inclusive_cpu_time"] == row["exclusive_cpu_time"] + sum(children)
+    calls = {(row["region"], row["name"]): row["calls"] for row in report["operators"]}
+    assert calls["outer/step/body", "aten::linear"] == rows["outer/step"]["instances"] == 3
+
+
+def test_regions_of_threads_stand_on_their_own(measured: Path) -> None:
+    report = read(measured / "regions.json")
+    assert {"left", "left/inner", "right", "right/inner"} <= {row["path"] for row in report["regions"]}
+    calls = {(row["region"], row["name"]): row["calls"] for row in report["operators"]}
+    assert calls["left/inner", "aten::matmul"] == calls["right/inner", "aten::matmul"] == 1
+    timed = {one["path"] for one in read(measured / "metrics.json")["regions"]}
+    assert {"left/inner", "right/inner"} <= timed
+
+
+def test_a_run_repeats_from_its_config(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    first = perfkit(
+        "run", "--model", "example_mlp", "--backend", "wall_clock", "--set", "passes=40", "--set", "batch_size=256",
+        "--measure-steps", "30", "--repeats", "5", "--seed", "3", "--device", "cpu", "--out", "R", cwd=tmp_path,
+    )  # fmt: skip
+    assert first.code == 0, first.err
+    again = perfkit("run", "--config", "R/config.yaml", "--out", "S", cwd=tmp_path)
+    assert again.code == 0, again.err
+    for name in ("config.yaml", "inputs.yaml", "analytic/report.json"):
+        assert (tmp_path / "R" / name).read_bytes() == (tmp_path / "S" / name).read_bytes(), name
+    inputs = yaml.safe_load((tmp_path / "S" / "inputs.yaml").read_text())
+    assert inputs["inputs"] == [{"name": "batch", "generator": "torch.randn", "seed": 3, "rows": 256, "width": 256}]
+    one, two = (read(tmp_path / name / "metrics.json")["aggregates"]["step_ms"]["forward"] for name in "RS")
+    assert one["n"] == two["n"] == 150
+    assert (one["scaled_from"], one["scaled_to"]) == (30, 40)
+    assert 1 / 3 < one["min"] / two["min"] < 3  # shared processors; the minimum is the steadiest there is
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(0, {"forward"}), (1, {"forward", "forward/mlp"})])
+def test_region_depth_and_all_steps(perfkit: Callable[..., Outcome], tmp_path: Path, depth: int, expected: set) -> None:
+    made = perfkit(
+        "run", "--model", "example_mlp", "--backend", "wall_clock", "--set", "passes=7", "--measure-steps", "all",
+        "--region-depth", depth, "--repeats", "1", "--warmup", "0", "--out", "R", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    metrics = read(tmp_path / "R/metrics.json")
+    assert {one["path"]: one["instances"] for one in metrics["regions"]} == dict.fromkeys(expected, 7)
+    stage = metrics["aggregates"]["stage_ms"]["forward"]
+    assert (stage["scaled_from"], stage["n"], stage["ci_low"]) == (None, 1, None)
+    (run,) = samples(tmp_path / "R")
+    times = [one["host_ns"] for one in run["regions"] if one["path"] == "forward"]
+    assert stage["mean"] == pytest.approx(sum(times) / 1e6, rel=1e-12)
+    assert len(times) == 7
