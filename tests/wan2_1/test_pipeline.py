@@ -265,3 +265,28 @@ def test_a_lent_network_is_on_the_device_for_the_block_alone() -> None:
 def test_a_size_beyond_the_rotary_table_is_refused() -> None:
     with pytest.raises(MissingError, match="rotary table of 1024"):
         built({**SMALL, "width": 16 * 1025})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_offloading_leaves_one_network_on_the_gpu() -> None:
+    device = "cuda:0"
+    request = ModelRequest(variant="tiny", options=WanModelOptions(offload="stage"), device=device)
+    parts = LOAD(request)
+    assert {tensor.device.type for part in parts.values() for tensor in part.parameters()} == {"cpu"}
+    assert BUILD is not None
+    workload = BUILD(
+        BuildContext(request=request, options=WanWorkload(**SMALL), components=parts, device=device, seed=0)
+    )
+    workload.prepare()
+    places: set[tuple[str, str, str]] = set()
+
+    class Places(Recorder):
+        def pop(self, path: str) -> None:
+            for name, part in parts.items():
+                places.add((path, name, next(part.parameters()).device.type))
+
+    workload.step(Regions((Places(),)))
+    assert ("denoise/step/transformer", "transformer", "cuda") in places
+    assert ("denoise/step/transformer", "vae", "cpu") in places
+    assert ("text_encoder/encoder", "transformer", "cpu") in places
+    assert {next(part.parameters()).device.type for part in parts.values()} == {"cpu"}

@@ -48,6 +48,8 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
             fill_randomly(name, module, request.seed)
         if options.offload == "stage":
             module.to("cpu")
+            if request.device.startswith("cuda"):
+                torch.cuda.empty_cache()  # the next network finds the device as empty as at the start
     return modules
 
 

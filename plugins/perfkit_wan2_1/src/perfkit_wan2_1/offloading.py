@@ -18,12 +18,13 @@ class HostCopy:
     """
 
     def __init__(self, module: Any, device: str) -> None:
-        self._module = module
         self._device = device
         # Page-locked memory lets the copy run at the speed of the bus.
         self._pinned = device.startswith("cuda")
-        self._tensors = [(tensor, self._host(tensor.data)) for tensor in _distinct(module)]
-        self._forget()
+        self._tensors: list[tuple[Any, Any]] = []
+        for tensor in _distinct(module):
+            tensor.data = self._host(tensor.data)  # at once, so that the host never holds two copies of a network
+            self._tensors.append((tensor, tensor.data))
 
     @contextmanager
     def on_device(self) -> Iterator[None]:
