@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit_core import ops
-from perfkit_core.costtree import CostTree, MemoryEstimate, Node
+from perfkit_core.costtree import CostTree, MemoryEstimate, Node, Parameter
 from perfkit_core.schema.verify import VerifyReport
 from perfkit_core.verification.compare import compare_tree, relative_difference
 from perfkit_core.verification.count import CountedModule
@@ -95,6 +95,28 @@ def test_a_called_module_without_work_needs_no_node() -> None:
 def test_a_node_with_work_that_was_never_counted_is_unmatched() -> None:
     report = compare(tree(extra=True), counted())
     assert [(one.path, one.side) for one in report.unmatched] == [("stage/net/ghost", "expected")]
+    assert not report.passed
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"parameters": [Parameter(10**9, "float32")]}, {"ops": [ops.linear(1, 64, 64, "float32")]}],
+    ids=["parameters", "work"],
+)
+def test_a_stage_that_claims_work_of_its_own_is_unmatched(claim: dict[str, object]) -> None:
+    below = tree().stages[0][1].children
+    stage = Node("stage", "container", 1, children=below, **claim)  # type: ignore[arg-type]
+    report = compare(tree()._replace(stages=[("stage", stage)]), counted(), tolerance=1.0)
+    assert [(one.path, one.side) for one in report.unmatched] == [("stage", "expected")]
+    assert not report.passed
+    assert report.max_relative_difference > 0
+
+
+def test_end_to_end_alone_fails_a_report() -> None:
+    """A counted root that no node stands for, in a tree whose other modules all agree."""
+    modules = counted() | {"elsewhere": CountedModule(1, 10**12, 0)}
+    report = compare(tree(), modules, tolerance=0.5)
+    assert report.end_to_end.relative_difference > 0.5
     assert not report.passed
 
 

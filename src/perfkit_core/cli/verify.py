@@ -12,7 +12,7 @@ from perfkit_core.errors import CheckFailed
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
-    from perfkit_core.schema.verify import VerifyReport
+    from perfkit_core.schema.verify import LayerRecord, VerifyReport
 
 SHOWN = 10
 
@@ -37,8 +37,8 @@ def command(*, as_json: bool, **values: Any) -> None:
     if not report.passed:
         raise CheckFailed(
             f"{report.model} differs from its reference: largest relative difference "
-            f"{report.max_relative_difference:.3g}, tolerance {report.tolerance:g}, "
-            f"{len(report.unmatched)} unmatched name(s)",
+            f"{report.max_relative_difference:.3g} (traced bytes {report.max_bytes_difference:.3g}), "
+            f"tolerance {report.tolerance:g}, {len(report.unmatched)} unmatched name(s)",
             fix=f"every module is in {run.path / 'verify' / 'layers.json'}",
         )
 
@@ -71,9 +71,21 @@ def _show(run: Run, report: VerifyReport) -> None:
     differing = [layer for layer in report.layers if layer.verdict in {"over", "unmatched"}]
     if differing:
         emit("")
-        cells = [(one.path, str(one.expected), str(one.counted), one.verdict) for one in differing[:SHOWN]]
-        emit_table(("module", "expected FLOPs", "counted FLOPs", "verdict"), cells, right=(1, 2))
+        cells = [(one.path, *line, one.verdict) for one in differing[:SHOWN] for line in _differences(one)]
+        emit_table(("module", "what differs", "expected", "counted", "verdict"), cells, right=(2, 3))
     for name in report.unmatched[:SHOWN]:
         emit(f"only {name.side}: {name.path} ({format_flops(name.flops)})")
     emit("")
     emit(f"every module: {run.path / VERIFY_LAYERS}")
+
+
+def _differences(layer: LayerRecord) -> list[tuple[str, str, str]]:
+    """Return what differs in one module: its name, what was expected and what was counted."""
+    values = [
+        ("FLOPs", layer.expected, layer.counted),
+        ("parameters", layer.parameters_expected, layer.parameters_counted),
+        ("calls", layer.calls_expected, layer.calls),
+        *((f"bytes, {one.kind}", one.expected, one.counted) for one in layer.bytes),
+    ]
+    found = [(name, str(expected), str(counted)) for name, expected, counted in values if expected != counted]
+    return found or [("no counterpart", str(layer.expected), str(layer.counted))]

@@ -33,13 +33,14 @@ def compare_tree(
         if layers[-1].verdict == "unmatched":
             unmatched.append(Unmatched(path=path, side="counted", flops=module.flops or 0))
     for path, node in nodes.items():
-        missing = path not in counted and path not in above
-        if missing and (node.inclusive.flops or node.own.parameters):
+        # A stage or step above the references is no module: it needs no count unless it claims work of its own.
+        claims = node.own.flops or node.own.parameters if path in above else node.inclusive.flops or node.own.parameters
+        if path not in counted and claims:
             layers.append(_layer(path, node, None, tolerance))
             unmatched.append(Unmatched(path=path, side="expected", flops=node.inclusive.flops))
     end_to_end = _end_to_end(tree, counted)
     passed = not unmatched and all(layer.verdict != "over" for layer in layers)
-    passed = passed and end_to_end.relative_difference <= tolerance
+    passed = passed and max(end_to_end.relative_difference, _parameters_difference(end_to_end)) <= tolerance
     return VerifyReport(
         model=model,
         variant=variant,
@@ -49,7 +50,9 @@ def compare_tree(
         modules=len(layers),
         counted_modules=sum(module.flops is not None for module in counted.values()),
         mismatched=sum(layer.verdict != "equal" for layer in layers),
-        max_relative_difference=max((_worst(layer) for layer in layers), default=0.0),
+        max_relative_difference=max(
+            end_to_end.relative_difference, _parameters_difference(end_to_end), *(_worst(layer) for layer in layers)
+        ),
         max_bytes_difference=max((_worst_bytes(layer.bytes) for layer in layers), default=0.0),
         unmatched=tuple(unmatched),
         layers=tuple(layers),
@@ -141,6 +144,10 @@ def _nodes_above(counted: Mapping[str, CountedModule]) -> set[str]:
             above.add(parent)
             parent = parent.rpartition("/")[0]
     return above - counted.keys()
+
+
+def _parameters_difference(whole: EndToEnd) -> float:
+    return relative_difference(whole.parameters_expected, whole.parameters_counted)
 
 
 def _end_to_end(tree: CostTree, counted: Mapping[str, CountedModule]) -> EndToEnd:

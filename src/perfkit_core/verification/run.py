@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch.nn import Parameter
 
-from perfkit_core.errors import MissingError
+from perfkit_core.errors import CheckFailed, MissingError
 from perfkit_core.options import Options
 from perfkit_core.schema.verify import VerifyReport
 from perfkit_core.specs import AnalyticSpec, ModelRequest
@@ -32,7 +32,7 @@ def verify_model(
 
     Raises:
         MissingError: The plugin gives no reference.
-        CheckFailed: A reference cannot be trusted.
+        CheckFailed: A reference cannot be trusted, or nothing was counted.
     """
     if analytic.references is None:
         raise MissingError(
@@ -45,9 +45,20 @@ def verify_model(
     methods = [METHOD]
     for reference in analytic.references(request, workload):
         progress(f"counting {reference.path}")
-        counted |= count(reference, seen)
+        found = count(reference, seen)
+        twice = sorted(counted.keys() & found.keys())
+        if twice:
+            raise CheckFailed(
+                f"two references of {analytic.model!r} count {twice[0]}", fix="give each module to one reference"
+            )
+        counted |= found
         if reference.note:
             methods.append(f"{reference.path}: {reference.note}")
+    if not any(module.calls or module.flops for module in counted.values()):
+        raise CheckFailed(
+            f"the references of {analytic.model!r} made no call: nothing was verified",
+            fix="AnalyticSpec(references=...) must yield a Reference with at least one ReferenceCall",
+        )
     return compare_tree(
         tree,
         counted,
