@@ -1,4 +1,4 @@
-"""The real DeepSeek-OCR networks, on torch's meta device.
+"""The real DeepSeek-OCR networks: on torch's meta device, or with weights.
 
 They are those of ``transformers``' ``unlimited_ocr``, a sibling with the same encoders, projector and decoder;
 its sliding window is turned off.
@@ -13,10 +13,13 @@ from perfkit_core.errors import MissingError
 from perfkit_core.specs import ModelRequest
 from perfkit_deepseek_ocr.architecture import Architecture, Clip, Decoder, Sam
 from perfkit_deepseek_ocr.estimate import architecture_of, model_options
+from perfkit_deepseek_ocr.weights import fill_randomly, materialise
 
 
 def build_modules(request: ModelRequest) -> Mapping[str, Any]:
-    """Return ``model``, the whole network with its output head, without weights.
+    """Return ``model``, the whole network with its output head, on the requested device.
+
+    Without weights on ``meta``; elsewhere with random ones from the seed.
 
     Raises:
         MissingError: torch or a transformers with this model is not installed, or a checkpoint file is missing.
@@ -28,10 +31,20 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
     except ImportError as error:
         raise _missing(error) from None
     with torch.device("meta"):
-        return {"model": ocr_module(architecture, options.dtype)}
+        model = ocr_module(architecture, options.dtype, options.attention)
+    model.set_experts_implementation(options.experts)
+    if request.device != "meta":
+        if request.checkpoint is not None:
+            raise MissingError(
+                "weights of a checkpoint cannot be loaded yet, its architecture can be estimated",
+                fix="run without --checkpoint, on random weights",
+            )
+        materialise(model, request.device)
+        fill_randomly(model, request.seed)
+    return {"model": model}
 
 
-def ocr_module(architecture: Architecture, dtype: str) -> Any:
+def ocr_module(architecture: Architecture, dtype: str, attention: str = "sdpa") -> Any:
     """Build the network on the current default device, all parameters in ``dtype``."""
     try:
         import torch
@@ -45,7 +58,7 @@ def ocr_module(architecture: Architecture, dtype: str) -> Any:
             "encoder_config": _clip_settings(architecture.clip),
         },
         image_token_id=architecture.decoder.image_token_id,
-        attn_implementation="sdpa",
+        attn_implementation=attention,
     )
     model = UnlimitedOcrForConditionalGeneration(config)
     for parameter in model.parameters():

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from perfkit_core.options import Options
 from perfkit_deepseek_ocr.geometry import Mode, parse_grid
 
 ComputeType = Literal["bfloat16", "float16", "float32"]
+Attention = Literal["sdpa", "eager"]
+Experts = Literal["grouped_mm", "batched_mm", "eager"]
+CompileMode = Literal["none", "default", "reduce-overhead", "max-autotune"]
+
+CUDA_GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
+"""Modes of torch.compile that record CUDA graphs."""
 
 
 class OcrModelOptions(Options):
@@ -19,6 +25,34 @@ class OcrModelOptions(Options):
     head_positions: Literal["last", "all"] = Field(
         default="last", description="positions that prefill runs the output head on: last (what decoding needs)|all"
     )
+    attention: Attention = Field(
+        default="sdpa",
+        description="attention of all networks when measured: sdpa (torch chooses)|eager (plain matmuls)",
+    )
+    experts: Experts = Field(
+        default="grouped_mm",
+        description=(
+            "routed experts when measured: grouped_mm (one product for all)|batched_mm (weights copied for every "
+            "token: few tokens only)|eager (a loop over experts)"
+        ),
+    )
+    compile: CompileMode = Field(
+        default="none",
+        description="torch.compile of the language model in decode when measured: " + "|".join(get_args(CompileMode)),
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> OcrModelOptions:
+        if self.compile == "none":
+            return self
+        if self.experts == "eager":
+            raise ValueError(f"experts=eager loops over data: compile={self.compile} needs experts=grouped_mm")
+        if self.compile in CUDA_GRAPH_MODES and self.experts == "grouped_mm" and self.dtype != "bfloat16":
+            raise ValueError(
+                f"experts=grouped_mm is compiled for bfloat16 alone: compile={self.compile} with dtype={self.dtype} "
+                "needs experts=batched_mm"
+            )
+        return self
 
 
 class OcrWorkload(Options):
@@ -43,6 +77,12 @@ class OcrWorkload(Options):
     )
     max_new_tokens: int = Field(
         default=512, ge=1, le=1_000_000, description="tokens generated for every page, at least 1"
+    )
+    no_repeat_ngram: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="tokens of a sequence that must not come twice when measured; 0: any may",
     )
 
     @field_validator("grid")

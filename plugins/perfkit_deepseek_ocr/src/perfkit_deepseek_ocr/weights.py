@@ -1,0 +1,69 @@
+"""Filling the real modules: storage on the device, then numbers from a seed.
+
+Modules arrive built on torch's meta device with every parameter in its final element type, so a
+parameter exists once, on the device, and never as a float32 copy in host memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_TABLES = ("pos_embed", "position_embedding.weight", "rel_pos_h", "rel_pos_w")
+_TABLE_DEVIATION = 0.02
+_TOKENS = ("embed_tokens.weight", "image_newline", "view_separator", "class_embedding")
+"""Vectors that stand among activations of size one."""
+
+_MANY_SEEDS = 2**62
+
+
+def materialise(module: Any, device: str) -> None:
+    """Give every parameter and buffer of ``module`` storage on ``device``.
+
+    The parameters hold whatever lies in memory; tables that a module computes when it is built are built again.
+    """
+    import torch
+
+    for owner in module.modules():
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            storage = torch.empty_like(parameter, device=device)
+            setattr(owner, name, torch.nn.Parameter(storage, requires_grad=False))
+    embeddings = module.model.vision_tower.vision_encoder.embeddings
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device).expand(1, -1)
+    rotary = module.model.language_model.rotary_emb
+    with torch.device("cpu"):
+        rebuilt = type(rotary)(rotary.config)
+    module.model.language_model.rotary_emb = rebuilt.to(device).eval()
+    left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
+    if left:
+        raise TypeError(f"{type(module).__name__} computes {', '.join(left[:3])} in a way that is not known here")
+
+
+def fill_randomly(module: Any, seed: int) -> None:
+    """Draw every parameter on its device: normal, scaled so that activations keep their size.
+
+    The same seed, device kind and element type give the same numbers.
+    """
+    import torch
+
+    device = next(module.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(seed % _MANY_SEEDS)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            deviation = _deviation(name, tuple(parameter.shape))
+            if deviation is None:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            else:
+                parameter.normal_(0.0, deviation, generator=generator)
+
+
+def _deviation(name: str, shape: tuple[int, ...]) -> float | None:
+    """Return the standard deviation for a parameter; None for the constants, biases and norms."""
+    if name.endswith(_TABLES):
+        return _TABLE_DEVIATION
+    if name.endswith(_TOKENS):
+        return 1.0
+    if len(shape) < 2:
+        return None
+    # The experts' matrices lie in one tensor, one after the other.
+    return 1 / math.sqrt(shape[-1] if len(shape) == 3 else math.prod(shape[1:]))
