@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 from perfkit_core.errors import UsageError, nearest
 from perfkit_core.files import read_toml, read_yaml
@@ -34,14 +42,25 @@ ParameterValue = bool | int | float | str | None
 
 
 def parse_fraction(value: object) -> object:
-    """Return ``"5%"`` as 0.05; anything else is left for the number check."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        number = value.strip()[:-1]
-        try:
-            return float(number) / 100
-        except ValueError:
-            return value
+    """Return ``"5%"`` as 0.05; anything else is left for the number check.
+
+    Raises:
+        ValueError: A number above 1 has no percent sign: 5 may mean 5 % or 500 %.
+    """
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    try:
+        number = float(str(value).strip().removesuffix("%"))
+    except ValueError:
+        return value
+    if percent:
+        return number / 100
+    if number > 1:
+        raise ValueError(f"above 1 it needs a percent sign: write {number:g}% or {number * 100:g}%")
     return value
+
+
+def _show_fraction(value: float) -> float | str:
+    return value if value <= 1 else f"{value * 100:g}%"
 
 
 def _refuse_odd_names(path: Path) -> Path:
@@ -52,7 +71,12 @@ def _refuse_odd_names(path: Path) -> Path:
 
 
 AnyPath = Annotated[Path, AfterValidator(_refuse_odd_names)]
-Fraction = Annotated[float, BeforeValidator(parse_fraction), Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[
+    float,
+    BeforeValidator(parse_fraction),
+    Field(ge=0, allow_inf_nan=False),
+    PlainSerializer(_show_fraction, when_used="json"),
+]
 
 
 class Settings(BaseModel):

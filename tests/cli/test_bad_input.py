@@ -166,6 +166,8 @@ def made(cli: Command, workplace: Path) -> Path:
         (("hotspots", "R", "--top", "ten"), 2, "--top=ten"),
         (("hotspots", "R", "--by", "flop"), 2, "'flops', 'bytes' or 'time'"),
         (("hotspots", "R", "--by", "time"), 3, "measured"),
+        (("compare", "R", "R", "--fail-above", "5"), 2, "write 5% or 500%"),
+        (("verify", *TINY, "--tolerance", "2"), 2, "write 2% or 200%"),
         (("compare", "R", "R", "--fail-above", "five"), 2, "--fail-above=five"),
         (("compare", "R", "R", "--fail-above", "-5%"), 2, "--fail-above=-5%"),
         (("compare", "R", "R", "--fail-above", "nan%"), 2, "--fail-above=nan%"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from perfkit_core import api
+from perfkit_core.errors import CheckFailed
 from perfkit_core.schema.analysis import Comparison, Hotspots
 
 from .harness import TINY, Command
@@ -77,9 +79,14 @@ def test_fail_above_counts_increases_only(base: str, head: str, limit: str, code
 
 
 def test_fail_above_is_inclusive_at_the_limit(cli: Command) -> None:
-    change = cli("compare", "base", "head", "--json").json()["relative_change"]
-    assert cli("compare", "base", "head", "--fail-above", repr(change)).code == 0
-    assert cli("compare", "base", "head", "--fail-above", repr(change * 0.999)).code == 1
+    comparison = api.compare("base", "head")
+    change = comparison.relative_change
+    assert change is not None
+    api.fail_if_above(comparison, change)
+    with pytest.raises(CheckFailed, match="more than the"):
+        api.fail_if_above(comparison, change * 0.999)
+    assert cli("compare", "base", "head", "--fail-above", f"{change * 100 * 1.001!r}%").code == 0
+    assert cli("compare", "base", "head", "--fail-above", f"{change * 100 * 0.999!r}%").code == 1
 
 
 def test_report(cli: Command) -> None:
