@@ -79,7 +79,7 @@ def test_fail_above_counts_increases_only(base: str, head: str, limit: str, code
 
 
 def test_fail_above_is_inclusive_at_the_limit(cli: Command) -> None:
-    comparison = api.compare("base", "head")
+    comparison = api.compare(api.load_run("base"), api.load_run("head"))
     change = comparison.relative_change
     assert change is not None
     api.fail_if_above(comparison, change)
