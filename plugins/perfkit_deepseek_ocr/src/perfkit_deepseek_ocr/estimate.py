@@ -75,7 +75,7 @@ def _decode(architecture: Architecture, geometry: Geometry) -> Node:
     return Node(
         "stage",
         "container",
-        geometry.batches,
+        forward.calls,
         children=[
             ("language_model", language_model(architecture.decoder, forward)),
             ("lm_head", output_head(architecture.decoder, forward, 1)),
