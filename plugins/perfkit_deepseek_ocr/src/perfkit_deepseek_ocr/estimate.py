@@ -7,11 +7,12 @@ from pathlib import Path
 
 from perfkit_core import ops
 from perfkit_core.costtree import CostTree, Node, Parameter
+from perfkit_core.errors import UsageError
 from perfkit_core.specs import ModelRequest
 from perfkit_deepseek_ocr.architecture import Architecture
 from perfkit_deepseek_ocr.clip import clip
 from perfkit_deepseek_ocr.decoder import decode_forward, language_model, output_head, prefill_forward
-from perfkit_deepseek_ocr.geometry import Geometry, parse_grid
+from perfkit_deepseek_ocr.geometry import Geometry, Grid, parse_grid
 from perfkit_deepseek_ocr.memory import memory_estimate
 from perfkit_deepseek_ocr.metadata import read_architecture
 from perfkit_deepseek_ocr.options import OcrModelOptions, OcrWorkload
@@ -126,12 +127,18 @@ def model_options(request: ModelRequest) -> OcrModelOptions:
 
 
 def geometry_of(options: OcrModelOptions, workload: OcrWorkload) -> Geometry:
-    """Derive views, tokens and calls; pages are rounded up to full batches."""
+    """Derive views, tokens and calls; pages are rounded up to full batches.
+
+    Raises:
+        MissingError: An image cannot be read.
+        UsageError: The images do not fill batches, or are not cut alike.
+    """
+    pages, tiles = _of_images(workload) if workload.images else (workload.pages, parse_grid(workload.grid))
     return Geometry(
         batch=workload.batch_size,
-        batches=-(-workload.pages // workload.batch_size),
+        batches=-(-pages // workload.batch_size),
         mode=workload.mode,
-        tiles=parse_grid(workload.grid) if workload.mode == "gundam" else None,
+        tiles=tiles if workload.mode == "gundam" else None,
         text_tokens=workload.prompt_tokens,
         new_tokens=workload.max_new_tokens,
         all_positions=options.head_positions == "all",
@@ -139,10 +146,25 @@ def geometry_of(options: OcrModelOptions, workload: OcrWorkload) -> Geometry:
     )
 
 
+def _of_images(workload: OcrWorkload) -> tuple[int, Grid | None]:
+    """Return how many images there are and how they are cut."""
+    from perfkit_deepseek_ocr.images import common_grid, find_images
+
+    images = find_images(workload.images)
+    if len(images) % workload.batch_size:
+        raise UsageError(
+            f"{len(images)} images do not fill batches of {workload.batch_size}",
+            fix="choose a batch_size that divides their number",
+        )
+    return len(images), common_grid(images) if workload.mode == "gundam" else None
+
+
 def _notes(architecture: Architecture, geometry: Geometry, workload: OcrWorkload) -> list[str]:
     pages = geometry.batch * geometry.batches
     notes = []
-    if pages != workload.pages:
+    if workload.images:
+        notes.append(f"the number of pages and how they are cut are those of {workload.images}")
+    elif pages != workload.pages:
         notes.append(f"pages={workload.pages} do not fill batches of {geometry.batch}: {pages} pages are read")
     notes += [
         f"prefill gives the first token: {geometry.decode_steps} decode steps a page make the other tokens",

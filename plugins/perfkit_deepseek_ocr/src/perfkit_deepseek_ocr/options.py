@@ -65,6 +65,13 @@ class OcrWorkload(Options):
     grid: str = Field(
         default="2x2", description="columns x rows of 640-pixel tiles in mode gundam, 2 to 9 tiles, like 2x3"
     )
+    images: str = Field(
+        default="",
+        description=(
+            "folder of png and jpg images, a text file that lists some, or one image; pages and grid are then theirs; "
+            "empty: pages are drawn"
+        ),
+    )
     pages: int = Field(default=1, ge=1, le=1_000_000, description="pages to read, at least 1")
     batch_size: int = Field(
         default=1, ge=1, le=1_000_000, description="pages read at once, at least 1; batches are always full"

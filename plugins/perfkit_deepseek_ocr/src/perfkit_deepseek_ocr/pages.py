@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -49,6 +50,18 @@ def draw_page(index: int, size: tuple[int, int], seed: int) -> Any:
     while page.has_room:
         page.block(index % len(KINDS))
     return image
+
+
+def describe_page(index: int, image: Any, seed: int) -> Mapping[str, Any]:
+    """Return what a run records of a drawn page."""
+    return {
+        "generator": GENERATOR,
+        "kind": KINDS[index % len(KINDS)],
+        "seed": seed,
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+    }
 
 
 def no_pillow(error: ImportError) -> MissingError:

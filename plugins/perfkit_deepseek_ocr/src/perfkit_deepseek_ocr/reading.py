@@ -6,8 +6,7 @@ is left out.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from perfkit_core.errors import MissingError
@@ -22,8 +21,9 @@ from perfkit_deepseek_ocr.generation import (
     twin,
     with_separators,
 )
+from perfkit_deepseek_ocr.images import describe_image, find_images, open_image
 from perfkit_deepseek_ocr.options import CUDA_GRAPH_MODES, OcrWorkload
-from perfkit_deepseek_ocr.pages import GENERATOR, KINDS, draw_page, page_size
+from perfkit_deepseek_ocr.pages import describe_page, draw_page, page_size
 from perfkit_deepseek_ocr.pixels import global_view, tile_views
 
 BEGIN = 0
@@ -61,7 +61,7 @@ class PageReading(Workload):
             raise MissingError(f"a vocabulary of {self._decoder.vocabulary} tokens has no words for a prompt")
 
     def prepare(self) -> None:
-        """Draw the pages, put their pixels on the device, and make the prompts."""
+        """Read or draw the pages, put their pixels on the device, and make the prompts."""
         import torch
 
         self._dtype = getattr(torch, self._geometry.dtype)
@@ -71,7 +71,7 @@ class PageReading(Workload):
             self._stepper = torch.compile(twin(self._language), mode=self._options.compile, dynamic=False)
         geometry = self._geometry
         self._pages: list[Mapping[str, Any]] = []
-        views = [self._draw(index) for index in range(geometry.batch * geometry.batches)]
+        views = self._views()
         self._batches = [
             self._stacked(views[start : start + geometry.batch]) for start in range(0, len(views), geometry.batch)
         ]
@@ -115,22 +115,27 @@ class PageReading(Workload):
         }
         return [*self._pages, prompt, decoding]
 
-    def _draw(self, index: int) -> tuple[Any, list[Any]]:
-        """Return the global view and the tiles of one page, and note what it is."""
+    def _views(self) -> list[tuple[Any, list[Any]]]:
+        """Return the global view and the tiles of every page, and note where the pages come from."""
         geometry = self._geometry
-        image = draw_page(index, page_size(geometry.mode, geometry.tiles), self._seed)
-        self._pages.append(
-            {
-                "name": f"page {index}",
-                "generator": GENERATOR,
-                "kind": KINDS[index % len(KINDS)],
-                "seed": self._seed,
-                "width": image.width,
-                "height": image.height,
-                "sha256": hashlib.sha256(image.tobytes()).hexdigest(),
-            }
-        )
-        return global_view(image, geometry.mode), tile_views(image, geometry.tiles) if geometry.tiles else []
+        pages = self._read_files() if self._workload.images else self._draw()
+        return [
+            (global_view(image, geometry.mode), tile_views(image, geometry.tiles) if geometry.tiles else [])
+            for image in pages
+        ]
+
+    def _read_files(self) -> Iterator[Any]:
+        for index, found in enumerate(find_images(self._workload.images)):
+            image = open_image(found.path)
+            self._pages.append({"name": f"page {index}", **describe_image(found.path, image)})
+            yield image
+
+    def _draw(self) -> Iterator[Any]:
+        geometry = self._geometry
+        for index in range(geometry.batch * geometry.batches):
+            image = draw_page(index, page_size(geometry.mode, geometry.tiles), self._seed)
+            self._pages.append({"name": f"page {index}", **describe_page(index, image, self._seed)})
+            yield image
 
     def _stacked(self, pages: list[tuple[Any, list[Any]]]) -> list[Any]:
         """Return one batch of pixels for every view size, in the order the encoders get them."""
