@@ -24,8 +24,9 @@ from perfkit_core.verification.run import verify_model
 
 SPEC = perfkit_analytic_models()[0]
 FULL_SIZE = [
-    *({"mode": mode} for mode in ("tiny", "small", "base", "large")),
-    *({"mode": "gundam", "grid": grid} for grid in ("2x2", "2x3", "3x3")),
+    {"mode": "gundam", "grid": "2x2"},
+    *({"mode": "gundam", "grid": grid, "max_new_tokens": 3} for grid in ("2x3", "3x3")),
+    *({"mode": mode, "max_new_tokens": 3} for mode in ("tiny", "small", "base", "large")),
 ]
 
 
@@ -53,7 +54,7 @@ def assert_no_difference(report: VerifyReport) -> None:
     assert report.end_to_end.parameters_expected == report.end_to_end.parameters_counted
 
 
-@pytest.mark.parametrize("values", FULL_SIZE, ids=lambda values: "-".join(values.values()))
+@pytest.mark.parametrize("values", FULL_SIZE, ids=lambda values: "-".join(map(str, values.values())))
 def test_no_difference_at_full_size(values: dict[str, Any]) -> None:
     report = verify("default", values)
     assert_no_difference(report)
@@ -76,7 +77,7 @@ def test_no_difference_at_odd_shapes(values: dict[str, Any], model: dict[str, An
     assert_no_difference(verify("tiny", values, **model))
 
 
-@pytest.mark.parametrize("tokens", [2, 9, 10, 11, 30, 41])
+@pytest.mark.parametrize("tokens", [2, 9, 10, 11, 30])
 def test_sampled_steps_equal_running_every_step(tokens: int) -> None:
     request, workload = request_for("tiny"), OcrWorkload(mode="tiny", max_new_tokens=tokens)
     sampled = {reference.path: reference for reference in ocr_references.references(request, workload)}
