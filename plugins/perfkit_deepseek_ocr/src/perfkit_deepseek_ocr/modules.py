@@ -7,22 +7,24 @@ its sliding window is turned off.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from perfkit_core.errors import MissingError
 from perfkit_core.specs import ModelRequest
 from perfkit_deepseek_ocr.architecture import Architecture, Clip, Decoder, Sam
 from perfkit_deepseek_ocr.estimate import architecture_of, model_options
-from perfkit_deepseek_ocr.weights import fill_randomly, materialise
+from perfkit_deepseek_ocr.weights import checkpoint_tensors, fill_from_checkpoint, fill_randomly, materialise
 
 
 def build_modules(request: ModelRequest) -> Mapping[str, Any]:
     """Return ``model``, the whole network with its output head, on the requested device.
 
-    Without weights on ``meta``; elsewhere with random ones from the seed.
+    Without weights on ``meta``; elsewhere with the checkpoint's weights, or with random ones from the seed.
 
     Raises:
-        MissingError: torch or a transformers with this model is not installed, or a checkpoint file is missing.
+        MissingError: torch or a transformers with this model is not installed, or a checkpoint file or tensor
+            is missing or does not fit.
         DamagedFileError: A checkpoint file cannot be parsed.
     """
     architecture, options = architecture_of(request), model_options(request)
@@ -34,13 +36,13 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
         model = ocr_module(architecture, options.dtype, options.attention)
     model.set_experts_implementation(options.experts)
     if request.device != "meta":
-        if request.checkpoint is not None:
-            raise MissingError(
-                "weights of a checkpoint cannot be loaded yet, its architecture can be estimated",
-                fix="run without --checkpoint, on random weights",
-            )
+        # All files are looked through first: a problem shows before gigabytes have been copied.
+        stored = None if request.checkpoint is None else checkpoint_tensors(model, Path(request.checkpoint))
         materialise(model, request.device)
-        fill_randomly(model, request.seed)
+        if stored is None:
+            fill_randomly(model, request.seed)
+        else:
+            fill_from_checkpoint(model, stored)
     return {"model": model}
 
 

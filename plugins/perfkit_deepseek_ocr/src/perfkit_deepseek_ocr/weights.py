@@ -1,4 +1,4 @@
-"""Filling the real modules: storage on the device, then numbers from a seed.
+"""Filling the real modules: storage on the device, then numbers from a seed or from a checkpoint.
 
 Modules arrive built on torch's meta device with every parameter in its final element type, so a
 parameter exists once, on the device, and never as a float32 copy in host memory.
@@ -7,7 +7,13 @@ parameter exists once, on the device, and never as a float32 copy in host memory
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from perfkit_core.errors import MissingError
+from perfkit_deepseek_ocr.checkpoint_files import StoredTensor, safetensors, some_tensors
+from perfkit_deepseek_ocr.official_names import UNUSED, Piece, pieces
 
 _TABLES = ("pos_embed", "position_embedding.weight", "rel_pos_h", "rel_pos_w")
 _TABLE_DEVIATION = 0.02
@@ -15,6 +21,10 @@ _TOKENS = ("embed_tokens.weight", "image_newline", "view_separator", "class_embe
 """Vectors that stand among activations of size one."""
 
 _MANY_SEEDS = 2**62
+
+
+Matched = Mapping[str, list[tuple[Piece, StoredTensor]]]
+"""For each parameter what a checkpoint holds of it."""
 
 
 def materialise(module: Any, device: str) -> None:
@@ -67,3 +77,44 @@ def _deviation(name: str, shape: tuple[int, ...]) -> float | None:
         return None
     # The experts' matrices lie in one tensor, one after the other.
     return 1 / math.sqrt(shape[-1] if len(shape) == 3 else math.prod(shape[1:]))
+
+
+def checkpoint_tensors(module: Any, checkpoint: Path) -> Matched:
+    """Find every parameter of ``module`` in ``checkpoint``; nothing but names and shapes is read.
+
+    Args:
+        module: The network, on any device.
+
+    Raises:
+        MissingError: A file or tensor is missing, unexpected or of another shape.
+        DamagedFileError: A file is truncated or cannot be parsed.
+    """
+    stored = safetensors(checkpoint, "model")
+    wanted = {name: pieces(name, tuple(parameter.shape)) for name, parameter in module.named_parameters()}
+    shapes = {piece.name: piece.shape for parts in wanted.values() for piece in parts}
+    missing, unexpected = sorted(shapes.keys() - stored.keys()), sorted(stored.keys() - shapes.keys() - UNUSED)
+    problems = [f"lacks {some_tensors(missing)}"] if missing else []
+    if unexpected:
+        problems.append(f"has {some_tensors(unexpected)} too many")
+    wrong = [
+        f"{name} is {list(stored[name].shape)}, not {list(shape)}"
+        for name, shape in shapes.items()
+        if name in stored and stored[name].shape != shape
+    ]
+    if wrong:
+        problems.append(f"has {some_tensors(wrong)} of another shape")
+    if problems:
+        raise MissingError(
+            f"checkpoint {checkpoint} {' and '.join(problems)}", fix="give the checkpoint of a DeepSeek-OCR model"
+        )
+    return {name: [(piece, stored[piece.name]) for piece in parts] for name, parts in wanted.items()}
+
+
+def fill_from_checkpoint(module: Any, matched: Matched) -> None:
+    """Copy every parameter of ``module`` from where it is stored, cast to the type it is held in."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            for piece, tensor in matched[name]:
+                parameter[piece.place].copy_(tensor.read()[piece.rows])
