@@ -16,7 +16,7 @@ from perfkit_deepseek_ocr.pixels import global_view, tile_views
 
 from perfkit_core.errors import UsageError
 from perfkit_core.options import build_options
-from perfkit_core.regions import Regions
+from perfkit_core.regions import ALL, Regions
 
 from .real import LOAD, SMALL, built, read, request
 
@@ -171,10 +171,11 @@ def test_compiling_hides_what_is_inside_decode_and_says_so(monkeypatch: pytest.M
         asked.append((type(module).__name__, mode, dynamic))
         return real(module, backend="eager", dynamic=dynamic)
 
-    expected, _ = read(built(SMALL))
+    shape = {**SMALL, "max_new_tokens": 120}  # long enough for the unused rest of the cache to matter
+    expected, _ = read(built(shape))
     monkeypatch.setattr(torch, "compile", functools.wraps(real)(without_code_generation))
-    workload = built(SMALL, compile="default", attention=attention)
-    regions = Regions(depth=9)
+    workload = built(shape, compile="default", attention=attention)
+    regions = Regions(depth=9, iterations=ALL)
     for _ in range(2):
         regions.begin(0, warmup=False)
         tokens: Any = workload.step(regions)
@@ -184,7 +185,7 @@ def test_compiling_hides_what_is_inside_decode_and_says_so(monkeypatch: pytest.M
     assert list(regions.hidden) == ["decode/language_model"]
     regions.close()
     _, calls = read(workload, depth=9)
-    assert calls.paths["decode/language_model"] == calls.paths["decode/lm_head"] == 5
+    assert calls.paths["decode/language_model"] == calls.paths["decode/lm_head"] == 119
     assert not any(path.startswith("decode/language_model/") for path in calls.paths)
     assert "prefill/language_model/layers.1/mlp/experts" in calls.paths
 
