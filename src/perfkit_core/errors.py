@@ -58,6 +58,24 @@ class DamagedFileError(PerfkitError):
     exit_code = 5
 
 
+PLUGIN_FAULTS: tuple[type[BaseException], ...] = (Exception, SystemExit)
+"""What to catch around a plugin's code: ``sys.exit`` in it must not end perfkit. Ctrl-C is not among them."""
+
+
+def message_of(error: BaseException) -> str:
+    """Return the error's text on one line; an error that cannot be turned into text has a stand-in."""
+    try:
+        return " ".join(str(error).split())
+    except PLUGIN_FAULTS:
+        return "(its message cannot be shown)"
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and text of the error on one line."""
+    text = message_of(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` with the closest known names, or the list of all of them."""
     import difflib

@@ -14,4 +14,4 @@ def main() -> None:
     # Importing and building records makes many objects and hardly any garbage: with the default threshold
     # of 700 the collector takes 5 % of a short command.
     gc.set_threshold(50_000)
-    perfkit()
+    perfkit(ends_process=True)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache, wraps
 from typing import Any, NoReturn
 
 import click
 
 import perfkit_core
-from perfkit_core.errors import PerfkitError, UsageError, nearest
+from perfkit_core.cli.streams import flush, reserved_output
+from perfkit_core.errors import PerfkitError, ToolError, UsageError, nearest, one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("perfkit_core.cli.run", "Analyse a model on a workload and write a run directory."),
@@ -35,10 +37,12 @@ class Invocation:
 
     Attributes:
         debug: Whether errors show their traceback.
+        ends_process: Whether the process ends with the command.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = False) -> None:
         self.debug = False
+        self.ends_process = ends_process
 
 
 class LazyGroup(click.Group):
@@ -52,12 +56,7 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        from importlib import import_module
-
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
-        if not any(param.name == "debug" for param in command.params):
-            command.params.append(debug_option())
-        return command
+        return _load(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -89,15 +88,17 @@ class LazyGroup(click.Group):
         prog_name: str | None = "perfkit",
         complete_var: str | None = None,
         standalone_mode: bool = True,
+        *,
+        ends_process: bool = False,
         **extra: Any,
     ) -> Any:
         """Run a command; unless ``standalone_mode`` is off, turn every outcome into an exit code."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        invocation = Invocation()
+        invocation = Invocation(ends_process=ends_process)
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=invocation, **extra)
-            flush_output()
+            flush(sys.stdout)
         except Exception as error:  # noqa: BLE001 - the outermost frame: report, never a bare traceback
             _exit_with(error, invocation)
         except KeyboardInterrupt:  # raised while the interpreter was importing, before click took over
@@ -128,21 +129,28 @@ def debug_option() -> click.Option:
     )
 
 
-def flush_output() -> None:
-    """Flush stdout; a reader that has gone away is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        discard_output()
+@cache
+def _load(name: str) -> click.Command:
+    """Import a command and let nothing but its own output reach stdout."""
+    from importlib import import_module
 
+    command: click.Command = import_module(COMMANDS[name][0]).command
+    command.params.append(debug_option())
+    inner = command.callback
 
-def discard_output() -> None:
-    """Point stdout at nothing, so that no later write or the exit of the interpreter fails."""
-    import os
+    @wraps(inner or _load)
+    def callback(*args: Any, **values: Any) -> Any:
+        context = click.get_current_context()
+        with reserved_output(restore=not context.ensure_object(Invocation).ends_process):
+            try:
+                return inner(*args, **values) if inner else None
+            except SystemExit as error:
+                raise ToolError(
+                    f"a plugin called sys.exit: {one_line(error)}", fix="repeat the command with --debug to see which"
+                ) from error
 
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+    command.callback = callback
+    return command
 
 
 def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
@@ -160,7 +168,7 @@ def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
     if isinstance(error, PerfkitError):
         _complain(error.message, error.fix)
         sys.exit(error.exit_code)
-    fault = f"perfkit itself failed: {type(error).__name__}: {error}"
+    fault = f"perfkit itself failed: {one_line(error)}"
     _complain(fault, "repeat the command with --debug and report the traceback")
     sys.exit(PerfkitError.exit_code)
 

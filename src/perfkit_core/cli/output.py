@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.cli.group import discard_output
+from perfkit_core.cli.streams import discard, output
 
 if TYPE_CHECKING:
     from perfkit_core.schema.base import Record
@@ -16,13 +15,14 @@ if TYPE_CHECKING:
 
 def emit(text: str) -> None:
     """Print ``text``; a reader that has gone away is no error."""
+    stream = output()
     try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        stream.write(text if text.endswith("\n") else text + "\n")
+        stream.flush()
     except BrokenPipeError:
-        discard_output()
+        discard(stream)
     except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
+        encoding = stream.encoding or "ascii"
         emit(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
@@ -40,7 +40,7 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
+    terminal = output().isatty()
     table = Table(box=None, pad_edge=False)
     aligned = set(right)
     for index, column in enumerate(columns):
