@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perfkit_core.backend import Machine, MeasureOptions
-from perfkit_core.errors import MissingError
+from perfkit_core.backend import Machine, MeasureOptions, ProfilerBackend
+from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, ToolError, one_line
 from perfkit_core.machine import CPU
 from perfkit_core.settings import Settings
 from perfkit_core.specs import BackendSpec, WorkloadSpec
@@ -25,14 +25,42 @@ def choose_backends(
     return (MEASURING,), ()
 
 
-def check_backend(spec: BackendSpec, here: Machine, workload: WorkloadSpec) -> None:
+def checked_backend(spec: BackendSpec, distribution: str, here: Machine) -> tuple[ProfilerBackend, list[str]]:
+    """Build a backend and return it with what it misses on this machine.
+
+    Args:
+        spec: The backend.
+        distribution: Where it comes from, for errors.
+        here: This machine.
+
+    Raises:
+        ToolError: The backend cannot be built or checked, or returns something else than it must.
+    """
+    owner, fix = f"backend {spec.name!r} of {distribution}", "report it to its author; --debug shows where"
+    doing = "its factory"
+    try:
+        backend: object = spec.factory()
+        if not isinstance(backend, ProfilerBackend):
+            raise ToolError(f"{owner}: its factory returned {type(backend).__name__}, not a ProfilerBackend", fix=fix)
+        doing = "its check"
+        problems: object = backend.check(here)
+    except PerfkitError:
+        raise
+    except PLUGIN_FAULTS as error:
+        raise ToolError(f"{owner}: {doing} failed: {one_line(error)}", fix=fix) from error
+    if not isinstance(problems, list | tuple) or not all(isinstance(line, str) for line in problems):
+        raise ToolError(f"{owner}: its check returned {problems!r:.60}, not a list of lines", fix=fix)
+    return backend, list(problems)
+
+
+def check_backend(spec: BackendSpec, distribution: str, here: Machine, workload: WorkloadSpec) -> None:
     """Refuse a backend that this machine or the workload cannot serve.
 
     Raises:
         MissingError: With what is missing.
+        ToolError: The backend itself is at fault.
     """
-    backend = spec.factory()
-    problems = backend.check(here)
+    backend, problems = checked_backend(spec, distribution, here)
     if problems:
         raise MissingError(f"backend {spec.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
     if backend.in_worker and workload.build is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import perfkit_core
 from perfkit_core import rundir
 from perfkit_core.assumptions import assumptions
 from perfkit_core.environment import environment
-from perfkit_core.errors import PerfkitError, ToolError
+from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, ToolError, message_of, one_line
 from perfkit_core.options import Options
 from perfkit_core.passes import BackendPasses
 from perfkit_core.plan import Plan
@@ -114,33 +115,29 @@ def _attempt(writer: RunWriter, traceback_file: str, work: Callable[[], None]) -
     try:
         work()
     except PerfkitError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything; the trace is kept with the run
+        return message_of(error)
+    except PLUGIN_FAULTS as error:  # the trace is kept with the run
         writer.write_text(traceback_file, traceback.format_exc())
-        return _one_line(error)
+        return one_line(error)
     return ""
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def export(run: Run, spec: ExporterSpec, options: Options, *, output: Path | None = None) -> tuple[Path, ...]:
     """Write a finished run in another format; by default into its ``exports`` directory, and its index.
 
     Raises:
-        PerfkitError: The exporter refused, or a file cannot be written.
-        ToolError: The exporter failed.
+        PerfkitError: The exporter refused.
+        MissingError: A file cannot be written.
+        ToolError: The exporter failed, or names a file that it has not written.
     """
     path = run.path / "exports" / f"{spec.name}{spec.suffix}" if output is None else output
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files = tuple(spec.export(run, path, options))
+        files = _exported(spec, run, path, options)
     except PerfkitError:
         raise
-    except Exception as error:
+    except PLUGIN_FAULTS as error:
         raise ToolError(
-            f"exporter {spec.name!r} failed on {run.path}: {_one_line(error)}", fix="repeat it with --debug"
+            f"exporter {spec.name!r} failed on {run.path}: {one_line(error)}", fix="repeat it with --debug"
         ) from error
     if output is None:
         writer = rundir.open_run(run.path)
@@ -152,10 +149,35 @@ def export(run: Run, spec: ExporterSpec, options: Options, *, output: Path | Non
 def _export(writer: RunWriter, spec: ExporterSpec, options: Options) -> list[str]:
     def work() -> None:
         path = writer.path / "exports" / f"{spec.name}{spec.suffix}"
-        path.parent.mkdir(exist_ok=True)
-        writer.add_files(spec.export(writer.run(), path, options))
+        writer.add_files(_exported(spec, writer.run(), path, options))
 
     return _failure(f"exporter {spec.name}", _attempt(writer, f"exports/{spec.name}-traceback.txt", work))
+
+
+def _exported(spec: ExporterSpec, run: Run, path: Path, options: Options) -> tuple[Path, ...]:
+    """Export to ``path`` and return the files that the exporter names, all of which exist."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        named: object = spec.export(run, path, options)
+    except OSError as error:
+        where = path if error.filename is None else error.filename
+        raise MissingError(
+            f"exporter {spec.name!r} cannot write {where}: {error.strerror or one_line(error)}",
+            fix="check that the file can be written",
+        ) from error
+    entries = (named,) if isinstance(named, str | os.PathLike) else named
+    if not isinstance(entries, Iterable):
+        raise ToolError(
+            f"exporter {spec.name!r} returned {type(named).__name__}, not the files it wrote",
+            fix="report it to its author",
+        )
+    files = tuple(Path(entry) for entry in entries)
+    for file in files:
+        if not file.exists():
+            raise ToolError(
+                f"exporter {spec.name!r} names {file}, which it has not written", fix="report it to its author"
+            )
+    return files
 
 
 def write_reports(writer: RunWriter, plan: Plan) -> list[str]:
@@ -188,6 +210,6 @@ def _status(passes: Sequence[PassRecord], errors: Sequence[str]) -> RunStatus:
 def _record_fault(writer: RunWriter, error: BaseException) -> None:
     """Note in the index why the run ended early; when even that cannot be written, say so."""
     try:
-        writer.update(status="failed", error=_one_line(error))
+        writer.update(status="failed", error=one_line(error))
     except PerfkitError as second:
         _log.error("the index could not be updated: %s", second)

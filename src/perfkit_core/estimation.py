@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.errors import MissingError
+from perfkit_core.errors import MissingError, ToolError
 from perfkit_core.plan import Subject
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ class Estimate:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.tree: CostTree = subject.estimate()
+        try:
+            self.tree: CostTree = subject.estimate()
+        except SystemExit as error:  # anything else that a plugin raises is for the caller to see
+            raise ToolError(
+                f"the analytic model of {subject.model.name!r} called sys.exit", fix="report it to the plugin's author"
+            ) from error
 
     @property
     def parameters(self) -> dict[str, Any]:

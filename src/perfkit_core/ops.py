@@ -19,19 +19,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-DTYPE_BYTES: Mapping[str, int] = {
-    "float64": 8,
-    "float32": 4,
-    "bfloat16": 2,
-    "float16": 2,
-    "float8_e4m3fn": 1,
-    "float8_e5m2": 1,
-    "int64": 8,
-    "int32": 4,
-    "int8": 1,
-    "uint8": 1,
-    "bool": 1,
-}
+
+class _DtypeBytes(dict[str, int]):
+    def __missing__(self, dtype: str) -> int:
+        raise ValueError(f"unknown element type {dtype!r}; known: {', '.join(self)}")
+
+
+DTYPE_BYTES: Mapping[str, int] = _DtypeBytes(
+    {
+        "float64": 8,
+        "float32": 4,
+        "bfloat16": 2,
+        "float16": 2,
+        "float8_e4m3fn": 1,
+        "float8_e5m2": 1,
+        "int64": 8,
+        "int32": 4,
+        "int8": 1,
+        "uint8": 1,
+        "bool": 1,
+    }
+)
 """Bytes of one element, by torch dtype name (torch documentation, "Tensor Attributes")."""
 
 LAYER_NORM_FLOPS = 5

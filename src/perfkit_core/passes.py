@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from perfkit_core import rundir
 from perfkit_core.backend import Pass, ProfilerBackend, RunContext
-from perfkit_core.errors import PerfkitError
+from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, message_of, one_line
 from perfkit_core.launch import run_worker
 from perfkit_core.options import Options
 from perfkit_core.plan import Plan
@@ -84,10 +84,10 @@ class BackendPasses:
             self._enter("failed", started, INTERRUPTED)
             raise
         except PerfkitError as error:
-            self._fail(started, str(error))
-        except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything; the trace is kept with the run
+            self._fail(started, message_of(error))
+        except PLUGIN_FAULTS as error:  # the trace is kept with the run
             self._writer.write_text(f"{self._directory}/traceback.txt", traceback.format_exc())
-            self._fail(started, " ".join(f"{type(error).__name__}: {error}".split()))
+            self._fail(started, one_line(error))
 
     def _one(self, backend: ProfilerBackend, step: Pass) -> None:
         directory = self._writer.path / self._directory
@@ -145,7 +145,7 @@ class BackendPasses:
         """Collect what a failed pass left; the error to report is why it failed, not that little is there."""
         try:
             backend.collect(context)
-        except Exception:  # noqa: BLE001 - a second fault in a plugin's code, caused by the first
+        except PLUGIN_FAULTS:  # a second one, caused by the first
             _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
 
     def _keep(self, context: RunContext) -> None:

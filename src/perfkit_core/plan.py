@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfkit_core.backend import MeasureOptions
 from perfkit_core.choosing import check_backend, choose_backends, measure_options
-from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
+from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, UsageError, nearest
 from perfkit_core.machine import machine
 from perfkit_core.options import Options, build_options
 from perfkit_core.settings import DEFAULT, ResolvedSettings, Settings
@@ -23,6 +23,7 @@ from perfkit_core.specs import (
     VariantSpec,
     WorkloadSpec,
 )
+from perfkit_core.tree_checks import check_tree
 
 if TYPE_CHECKING:
     from perfkit_core.costtree import CostTree
@@ -32,6 +33,7 @@ ANALYTIC = "analytic"
 """The backend that every run begins with."""
 
 _log = logging.getLogger(__name__)
+_Spec = TypeVar("_Spec", BackendSpec, ExporterSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,14 @@ class Subject:
         }
 
     def estimate(self) -> CostTree:
-        """Return the cost tree of the whole run."""
-        return self.analytic.estimate(self.request, self.workload_options)
+        """Return the cost tree of the whole run.
+
+        Raises:
+            ToolError: What the analytic model returned is no cost tree, or one with values that make no sense.
+        """
+        tree = self.analytic.estimate(self.request, self.workload_options)
+        check_tree(tree, model=self.model.name)
+        return tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +106,16 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
     settings = resolved.settings
     here = machine(settings.device)
     chosen, notes = choose_backends(settings, here, _named(settings, registry)[2])
-    names = tuple(dict.fromkeys((ANALYTIC, *chosen)))
-    backends = [registry.backend(name) for name in names]
-    exporters = [registry.exporter(name) for name in dict.fromkeys(settings.exporters)]
+    selected = _distinct("backend", (ANALYTIC, *chosen), registry.backend)
+    names, backends = tuple(selected), list(selected.values())
+    exporters = list(_distinct("exporter", settings.exporters, registry.exporter).values())
     owners = [*(spec.name for spec in backends), *(spec.name for spec in exporters)]
     prefixed, plain = _split(settings.set, owners, registry)
     subject = resolve_subject(settings, plain, registry)
     backend_options = _options_of(backends, prefixed, "backend")
     exporter_options = _options_of(exporters, prefixed, "exporter")
     for backend in backends:
-        check_backend(backend, here, subject.workload)
+        check_backend(backend, registry.distribution_of(backend), here, subject.workload)
     _check_template(settings, subject.model.name)
     parameters = subject.parameters()
     for owner, options in zip(owners, (*backend_options, *exporter_options), strict=True):
@@ -182,6 +190,18 @@ def _checkpoint(path: Path | None) -> Path | None:
     )
 
 
+def _distinct(kind: str, selectors: Iterable[str], find: Callable[[str], _Spec]) -> dict[str, _Spec]:
+    """Look up specs, each once; two of one name would write to the same places in the run directory."""
+    found: dict[str, _Spec] = {}
+    owners: dict[str, str] = {}
+    for selector in selectors:
+        spec = find(selector)
+        first = owners.setdefault(spec.name, selector)
+        if found.setdefault(first, spec) is not spec:
+            raise UsageError(f"{kind}s {first!r} and {selector!r} have the same name", fix="choose one of them")
+    return found
+
+
 def _split(
     values: Mapping[str, Any], selected: Iterable[str], registry: Registry
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
@@ -240,7 +260,7 @@ def _checked_tree(subject: Subject) -> CostTree | None:
         return subject.estimate()
     except PerfkitError:
         raise
-    except Exception:  # noqa: BLE001 - a plugin's code: the analytic pass meets the same fault again and records it
+    except PLUGIN_FAULTS:  # the analytic pass meets the same fault again and records it
         _log.debug("the analytic model of %s failed", subject.model.name, exc_info=True)
         return None
 

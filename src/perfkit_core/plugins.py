@@ -24,7 +24,7 @@ from typing import Any, Literal, cast
 import pluggy
 
 from perfkit_core import __version__, hookspecs
-from perfkit_core.errors import nearest
+from perfkit_core.errors import message_of, nearest, one_line
 from perfkit_core.spec_checks import spec_name, spec_problem
 from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
 
@@ -277,7 +277,5 @@ def _names(specs: Mapping[Kind, Sequence[Spec]]) -> tuple[str, ...]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if not isinstance(error, PluginError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = message_of(error) if isinstance(error, PluginError) else one_line(error)
     return text if len(text) <= 300 else text[:297] + "..."

@@ -118,6 +118,11 @@ class Registry:
         """Return the exporter of that name."""
         return self._find("exporter", name, self.exporters())
 
+    def distribution_of(self, spec: Spec) -> str:
+        """Return the distribution that a spec, as a lookup returned it, comes from."""
+        everything = (item for items in self._specs.values() for item in items)
+        return next(item.distribution for item in everything if item.spec is spec)
+
     def _all(self, kind: Kind, _: type[AnySpec]) -> tuple[Registered[AnySpec], ...]:
         return cast("tuple[Registered[AnySpec], ...]", tuple(self._specs.get(kind, ())))
 

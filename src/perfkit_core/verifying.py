@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfkit_core import driver, rundir
-from perfkit_core.errors import MissingError, PerfkitError, UsageError
+from perfkit_core.errors import MissingError, PerfkitError, UsageError, message_of, one_line
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import Run, RunWriter
 from perfkit_core.schema.run import PassRecord, PluginRecord, RunStatus
@@ -55,8 +55,7 @@ def verify(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
 def _outcome(error: BaseException) -> tuple[RunStatus, str]:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "interrupted by the user"
-    text = str(error) if isinstance(error, PerfkitError) else f"{type(error).__name__}: {error}"
-    return "partial", " ".join(text.split())
+    return "partial", message_of(error) if isinstance(error, PerfkitError) else one_line(error)
 
 
 def _require_torch() -> None:

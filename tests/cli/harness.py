@@ -43,6 +43,37 @@ class Raises(ProfilerBackend):
         raise self.error
 
 
+class Level(Options):
+    level: int = 1
+
+
+class Writes(ProfilerBackend):
+    def collect(self, context):
+        context.writer.write_json("level.json", {"level": context.options.level})
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class ExitsInCheck(Writes):
+    def check(self, machine):
+        raise SystemExit("no licence")
+
+
+class NoList(Writes):
+    def check(self, machine):
+        return "broken"
+
+
+class Prints(ProfilerBackend):
+    def collect(self, context):
+        print("by Python")
+        os.write(1, b"by a library")
+        os.system("echo by a child")
+
+
 class Dies(ProfilerBackend):
     def collect(self, context):
         os._exit(9)
@@ -56,20 +87,15 @@ class Absent(ProfilerBackend):
         raise AssertionError("never reached")
 
 
-class Level(Options):
-    level: int = 1
-
-
-class Writes(ProfilerBackend):
-    def collect(self, context):
-        context.writer.write_json("level.json", {"level": context.options.level})
-
-
 @hookimpl
 def perfkit_backends():
     make = lambda name, factory, options=Options: BackendSpec(
         name=name, summary=name, factory=factory, options=options)
     return [
+        make("exits", lambda: Raises(SystemExit(0))),
+        make("unspeakable", lambda: Raises(Unspeakable())),
+        make("exits_in_check", ExitsInCheck), make("no_list", NoList), make("no_backend", lambda: "profiler"),
+        make("unbuilt", lambda: 1 / 0), make("prints", Prints),
         make("raises", lambda: Raises(RuntimeError("the widget\\nfell off"))),
         make("interrupted", lambda: Raises(KeyboardInterrupt())),
         make("dies", Dies), make("absent", Absent), make("writes", Writes, Level),
@@ -80,9 +106,30 @@ def fail_to_export(run, path, options):
     raise ValueError("no ink")
 
 
+def export_to_text(run, path, options):
+    path.write_text("-")
+    return [str(path)]
+
+
+def exits(*_):
+    raise SystemExit(0)
+
+
+EXPORTS = {
+    "quits": exits,
+    "boasts": lambda run, path, options: [path],
+    "texts": export_to_text,
+    "full": lambda run, path, options: (path / "below").write_text("-"),
+    "returns_none": lambda run, path, options: None,
+}
+
+
 @hookimpl
 def perfkit_exporters():
-    return [ExporterSpec(name="inkless", summary="fails", suffix=".txt", export=fail_to_export)]
+    return [
+        ExporterSpec(name="inkless", summary="fails", suffix=".txt", export=fail_to_export),
+        *(ExporterSpec(name=name, summary=name, suffix=".txt", export=export) for name, export in EXPORTS.items()),
+    ]
 
 
 def tree(rows, linear):
@@ -101,7 +148,27 @@ def references(request, workload):
     return [Reference(path="stage", module=module, calls=[call])]
 
 
-NAMES = ("wrong", "broken")
+def holding(value=1, segment="linear", calls=1):
+    import numpy
+    value = {"numpy": numpy.int64(9)}.get(value, value)
+    child = Node("linear", "linear", calls, ops=[ops.linear(value, 4, 4, "float32")])
+    node = Node("block", "block", 1, children=[(segment, child)])
+    return CostTree((("stage", node),), MemoryEstimate(0, 0, {}, 0), {})
+
+
+TREES = {
+    "exits": exits,
+    "nothing": lambda: None,
+    "numpy_values": lambda: holding("numpy"),
+    "negative_values": lambda: holding(-1),
+    "fractions": lambda: holding(0.5),
+    "slashes": lambda: holding(segment="a/b"),
+    "no_calls": lambda: holding(calls=-1),
+    "bad_memory": lambda: holding()._replace(memory=MemoryEstimate(True, 0, {}, 0)),
+    "twice": lambda: holding()._replace(stages=(*holding().stages, *holding().stages)),
+    "bad_dtype": lambda: ops.linear(1, 1, 1, "bf16"),
+}
+NAMES = ("wrong", "broken", *TREES)
 
 
 @hookimpl
@@ -120,5 +187,6 @@ def perfkit_analytic_models():
     return [
         AnalyticSpec(model="wrong", estimate=lambda request, workload: tree(9, 4), references=references),
         AnalyticSpec(model="broken", estimate=broken),
+        *(AnalyticSpec(model=name, estimate=lambda request, workload, name=name: TREES[name]()) for name in TREES),
     ]
 """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from perfkit_core.cli.options import json_option, settings_from
 from perfkit_core.cli.output import emit, emit_json, emit_table
-from perfkit_core.errors import MissingError, PerfkitError
+from perfkit_core.errors import MissingError, PerfkitError, message_of
+
+if TYPE_CHECKING:
+    from perfkit_core.registry import Registered
+    from perfkit_core.specs import BackendSpec
 
 
 @click.command("doctor")
@@ -45,7 +49,7 @@ def diagnose() -> dict[str, Any]:
             {"name": one.name, "distribution": one.distribution, "status": one.status, "error": one.error}
             for one in found.plugins
         ],
-        "backends": [{"name": item.selector, "problems": _check(item.spec)} for item in found.backends()],
+        "backends": [{"name": item.selector, "problems": _check(item)} for item in found.backends()],
         "stack": stack,
         "stack_advice": f"perfkit verify needs: pip install {' '.join(missing)}" if missing else "",
         "problems": [f"plugin {one.name} ({one.distribution}) is {one.status}: {one.error}" for one in broken],
@@ -60,15 +64,14 @@ def _settings() -> dict[str, dict[str, object]]:
     return {name: {"value": value, "origin": resolved.origins[name]} for name, value in values.items()}
 
 
-def _check(spec: Any) -> list[str]:
+def _check(item: Registered[BackendSpec]) -> list[str]:
+    from perfkit_core.choosing import checked_backend
     from perfkit_core.machine import machine
 
     try:
-        return list(spec.factory().check(machine()))
+        return checked_backend(item.spec, item.distribution, machine())[1]
     except PerfkitError as error:
-        return [str(error)]
-    except Exception as error:  # noqa: BLE001 - a plugin's code; what it raised is the finding
-        return [f"the check failed: {type(error).__name__}: {error}"]
+        return [message_of(error)]
 
 
 def _show(findings: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from perfkit_core.errors import PerfkitError
+from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, one_line
 from perfkit_core.files import write_atomically
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
@@ -21,8 +21,8 @@ def main(path: Path) -> int:
     except PerfkitError as error:
         _record(path.parent, error, error.message, error.fix)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - everything a plugin may raise crosses the process border as a record
-        _record(path.parent, error, " ".join(f"{type(error).__name__}: {error}".split()), "")
+    except PLUGIN_FAULTS as error:  # they cross the process border as a record
+        _record(path.parent, error, one_line(error), "")
         return 4
     return 0
 
@@ -43,7 +43,7 @@ def _progress(line: str) -> None:
     sys.stderr.flush()
 
 
-def _record(directory: Path, error: Exception, message: str, fix: str) -> None:
+def _record(directory: Path, error: BaseException, message: str, fix: str) -> None:
     record = WorkerError(type=type(error).__name__, message=message, fix=fix, traceback=traceback.format_exc())
     traceback.print_exc()
     write_atomically(directory / ERROR, record.model_dump_json(indent=2) + "\n")
