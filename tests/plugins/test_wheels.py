@@ -80,6 +80,7 @@ def test_the_example_is_found_and_runs_by_name(everything, tmp_path):
     assert {(one["name"], one["distribution"]) for one in listed} == {
         ("example_mlp", "perfkit-example-plugin"),
         ("wan2_1", "perfkit-wan2-1"),
+        ("deepseek_ocr", "perfkit-deepseek-ocr"),
     }
     command = ["run", "--model", "example_mlp", "--set", "batch_size=3", "--exporter", "example_tsv", "--out", "R"]
     outcome = run_command([everything / "perfkit", *command, "--json"], tmp_path)
