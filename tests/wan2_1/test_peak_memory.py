@@ -30,7 +30,7 @@ def _case(variant: str, dtype: str, vae_dtype: str, shape: dict[str, int]):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 @pytest.mark.parametrize("variant", ["t2v_14b", "tiny"])
 def test_text_encoder_and_transformer_peak(variant: str, dtype: str, shape: dict[str, int]) -> None:
     architecture, geometry = _case(variant, dtype, "float32", shape)

@@ -17,6 +17,7 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from perfkit_wan2_1.estimate import estimate
 from perfkit_wan2_1.options import WanModelOptions, WanWorkload
 from safetensors.torch import load_file, save_file
+from transformers import UMT5EncoderModel
 
 from perfkit_core.errors import DamagedFileError, MissingError, PerfkitError
 from perfkit_core.specs import ModelRequest
@@ -146,6 +147,24 @@ def test_weights_are_cast_to_the_requested_types(
     expected = source["text_encoder"].state_dict()
     for key, tensor in found["text_encoder"].state_dict().items():
         assert torch.equal(tensor, expected[key].bfloat16())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_text_encoder_is_as_the_library_loads_it(dtype: str, written: Mapping[str, Path]) -> None:
+    """In float16 the library keeps ``wo`` in float32: types, bytes and results are those of its own loading."""
+    kind = getattr(torch, dtype)
+    theirs = UMT5EncoderModel.from_pretrained(written["diffusers"] / "text_encoder", dtype=kind).eval()
+    ours = modules(written["diffusers"], dtype=dtype)["text_encoder"]
+    types = {name: parameter.dtype for name, parameter in theirs.named_parameters()}
+    assert {name: parameter.dtype for name, parameter in ours.named_parameters()} == types
+    assert (torch.float32 in types.values()) == (dtype == "float16")
+    request = ModelRequest(variant="tiny", options=WanModelOptions(dtype=dtype))
+    stages = dict(estimate(request, WanWorkload(num_frames=1, height=32, width=32)).stages)
+    held = sum(parameter.nbytes for parameter in theirs.parameters())
+    assert stages["text_encoder"].inclusive.weight_bytes == held
+    words = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        assert torch.equal(ours(input_ids=words).last_hidden_state, theirs(input_ids=words).last_hidden_state)
 
 
 def test_random_weights_follow_the_seed_and_match_the_cost_tree() -> None:

@@ -14,6 +14,7 @@ from perfkit_core.costtree import MemoryEstimate, Node
 from perfkit_core.ops import DTYPE_BYTES
 from perfkit_wan2_1.architecture import Architecture, TextEncoder, Transformer, Vae
 from perfkit_wan2_1.geometry import Geometry
+from perfkit_wan2_1.text_encoder import kept_in_float32
 
 FP32 = 4
 INT64 = 8
@@ -52,15 +53,17 @@ def memory_estimate(
 def text_encoder_peak(config: TextEncoder, geometry: Geometry) -> int:
     """Peak of live bytes in one call of the text encoder."""
     size, rows = DTYPE_BYTES[geometry.dtype], geometry.batch * geometry.text_len
+    # Where wo stays in float32, so do the hidden states after the first block, and its input is cast.
+    widened = FP32 // size if kept_in_float32(geometry.dtype) else 1
     pairs = geometry.text_len * geometry.text_len
     model, inner, wide = rows * config.d_model * size, rows * config.num_heads * config.d_kv * size, rows * config.d_ff
     # Token embeddings, the hidden states and the normed input live on; q, k, v and the output, and the
     # position bias twice (looked up, then made contiguous).
-    attention = 3 * model + 4 * inner + 2 * config.num_heads * pairs * size
-    buckets = 3 * model + 3 * inner + pairs * BUCKET_BYTES
+    attention = (2 + widened) * model + 4 * inner + 2 * config.num_heads * pairs * size
+    buckets = (2 + widened) * model + 3 * inner + pairs * BUCKET_BYTES
     # Also the hidden states between the two halves of the block; then what the activation holds.
-    pointwise = 4 if config.dense_act_fn == "gelu_new" else 3
-    feed_forward = 4 * model + pointwise * wide * size
+    pointwise = max(4 if config.dense_act_fn == "gelu_new" else 3, 3 + widened if widened > 1 else 0)
+    feed_forward = (2 + 2 * widened) * model + pointwise * wide * size
     return max(attention, buckets, feed_forward) + rows * INT64
 
 

@@ -54,7 +54,7 @@ def build_modules(request: ModelRequest) -> Mapping[str, Any]:
 
 
 def text_encoder_module(config: TextEncoder, dtype: str) -> Any:
-    """Build ``UMT5EncoderModel`` on the current default device, all parameters in ``dtype``."""
+    """Build ``UMT5EncoderModel`` on the current default device; what the library keeps in float32 stays so."""
     try:
         from transformers import UMT5Config, UMT5EncoderModel
     except ImportError as error:
@@ -71,7 +71,8 @@ def text_encoder_module(config: TextEncoder, dtype: str) -> Any:
         attn_implementation="sdpa",
     )
     settings.dense_act_fn = config.dense_act_fn
-    return _cast(UMT5EncoderModel(settings), dtype, kept=frozenset())
+    model = UMT5EncoderModel(settings)
+    return _cast(model, dtype, kept=frozenset(model._keep_in_fp32_modules if dtype == "float16" else ()))
 
 
 def transformer_module(config: Transformer, dtype: str) -> Any:

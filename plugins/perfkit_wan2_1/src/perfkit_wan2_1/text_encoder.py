@@ -8,14 +8,26 @@ from perfkit_core.ops import Op, Tensor
 from perfkit_wan2_1.architecture import TextEncoder
 from perfkit_wan2_1.geometry import Geometry
 
+FP32 = "float32"
+
+
+def kept_in_float32(dtype: str) -> bool:
+    """Return whether the feed-forward's second matrix, ``wo``, stays in float32.
+
+    transformers keeps it so in float16 alone (``UMT5PreTrainedModel._keep_in_fp32_modules``), because
+    float16 overflows there. Its result is float32, and so is everything that it is added to from then on.
+    """
+    return dtype == "float16"
+
 
 def text_encoder(config: TextEncoder, geometry: Geometry) -> Node:
     """Build the tree below ``text_encoder``; one call per prompt, two with guidance."""
     calls, dtype = geometry.passes, geometry.dtype
     rows = geometry.batch * geometry.text_len
     embed = ops.embedding(rows, config.d_model, config.vocab_size, dtype, calls=calls)
-    norm = _norm(config, rows, dtype, calls)
-    block = _block(config, geometry, norm, calls)
+    later = FP32 if kept_in_float32(dtype) else dtype
+    first = _block(config, geometry, calls, dtype)
+    other = first if later == dtype else _block(config, geometry, calls, later)
     encoder = Node(
         "encoder",
         "container",
@@ -23,24 +35,26 @@ def text_encoder(config: TextEncoder, geometry: Geometry) -> Node:
         children=[
             ("embed_tokens", Node("embedding", "embedding", calls, ops=[embed])),
             ("dropout", Node("dropout", "container", 2 * calls)),
-            *((f"block.{i}", block) for i in range(config.num_layers)),
-            ("final_layer_norm", norm),
+            *((f"block.{i}", other if i else first) for i in range(config.num_layers)),
+            ("final_layer_norm", _norm(config, rows, later, dtype, calls)),
         ],
     )
     shared = Node("embedding", "embedding", 0)  # the same table as embed_tokens, held under a second name
     return Node("stage", "container", calls, children=[("encoder", encoder), ("shared", shared)])
 
 
-def _block(config: TextEncoder, geometry: Geometry, norm: Node, calls: int) -> Node:
+def _block(config: TextEncoder, geometry: Geometry, calls: int, stream: str) -> Node:
+    """One block; ``stream`` is the element type of the hidden states that come in."""
     dtype, rows = geometry.dtype, geometry.batch * geometry.text_len
-    hidden = Tensor(rows * config.d_model, dtype)
-    residual = ops.elementwise("add", hidden, hidden, hidden, calls=calls)
-    dropout = Node("dropout", "container", calls)
+    hidden = Tensor(rows * config.d_model, stream)
+    norm, dropout = _norm(config, rows, stream, dtype, calls), Node("dropout", "container", calls)
+    attended = ops.elementwise("add", hidden, hidden, Tensor(hidden.elements, dtype), calls=calls)
+    fed = Tensor(hidden.elements, FP32 if kept_in_float32(dtype) else dtype)
     layer_0 = Node(
         "block",
         "residual",
         calls,
-        ops=[residual],
+        ops=[attended],
         children=[
             ("layer_norm", norm),
             ("SelfAttention", _self_attention(config, geometry, calls)),
@@ -51,20 +65,21 @@ def _block(config: TextEncoder, geometry: Geometry, norm: Node, calls: int) -> N
         "block",
         "residual",
         calls,
-        ops=[residual],
+        ops=[ops.elementwise("add", fed, hidden, fed, calls=calls)],
         children=[
             ("layer_norm", norm),
             ("DenseReluDense", _feed_forward(config, rows, dtype, calls, dropout)),
             ("dropout", dropout),
         ],
     )
-    clamps = _overflow_clamp(hidden, 2 * calls) if dtype == "float16" else []
+    # Hidden states in float16, which those after the first feed-forward are not, are clamped.
+    clamps = _overflow_clamp(hidden, calls) if stream == "float16" else []
     return Node("block", "residual", calls, ops=clamps, children=[("layer.0", layer_0), ("layer.1", layer_1)])
 
 
 def _overflow_clamp(hidden: Tensor, calls: int) -> list[Op]:
     """In float16 the reference looks for infinities after each half of a block and clamps."""
-    limit = Tensor(1, "float32")
+    limit = Tensor(1, FP32)
     return [
         ops.elementwise("isinf", Tensor(hidden.elements, "bool"), hidden, calls=calls),
         ops.elementwise("where", limit, Tensor(1, "bool"), limit, limit, calls=calls),
@@ -73,8 +88,13 @@ def _overflow_clamp(hidden: Tensor, calls: int) -> list[Op]:
     ]
 
 
-def _norm(config: TextEncoder, rows: int, dtype: str, calls: int) -> Node:
-    return Node("norm", "norm", calls, ops=[ops.rms_norm(rows, config.d_model, dtype, calls=calls)])
+def _norm(config: TextEncoder, rows: int, stream: str, dtype: str, calls: int) -> Node:
+    """Norm of hidden states of type ``stream``, with weights and result in ``dtype``."""
+    op = ops.rms_norm(rows, config.d_model, dtype, calls=calls)
+    if stream != dtype:
+        entered = rows * config.d_model * ops.DTYPE_BYTES[stream]
+        op = op._replace(dims={**op.dims, "input_bytes": entered}, bytes_read=entered + op.weight_bytes)
+    return Node("norm", "norm", calls, ops=[op])
 
 
 def _self_attention(config: TextEncoder, geometry: Geometry, calls: int) -> Node:
@@ -132,7 +152,7 @@ def _position_buckets(length: int, calls: int) -> list[Op]:
 
 
 def _feed_forward(config: TextEncoder, rows: int, dtype: str, calls: int, dropout: Node) -> Node:
-    inner = Tensor(rows * config.d_ff, dtype)
+    inner, result = Tensor(rows * config.d_ff, dtype), FP32 if kept_in_float32(dtype) else dtype
     up = Node(
         "linear",
         "feed-forward",
@@ -143,7 +163,7 @@ def _feed_forward(config: TextEncoder, rows: int, dtype: str, calls: int, dropou
         "linear",
         "feed-forward",
         calls,
-        ops=[ops.linear(rows, config.d_ff, config.d_model, dtype, bias=False, calls=calls)],
+        ops=[ops.linear(rows, config.d_ff, config.d_model, result, bias=False, calls=calls)],
     )
     return Node(
         "block",
