@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfkit_core.errors import DamagedFileError, MissingError
+from perfkit_core.checkpoints import json_object
+from perfkit_core.errors import MissingError
 
 _REQUIRED: Any = object()
 LARGEST = 10**9
@@ -78,14 +78,4 @@ def read_config(path: Path) -> Fields:
         MissingError: The file is missing or unreadable.
         DamagedFileError: The file is not a JSON object.
     """
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"checkpoint file {path} is missing", fix="complete the checkpoint directory") from None
-    except OSError as error:
-        raise MissingError(f"checkpoint file {path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"checkpoint file {path} is not valid JSON: {error}") from None
-    if not isinstance(content, Mapping):
-        raise DamagedFileError(f"checkpoint file {path} holds no JSON object")
-    return Fields(str(path), content)
+    return Fields(str(path), json_object(path))

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from perfkit_core.checkpoints import FLOATING, StoredTensor, safetensors, some
 from perfkit_core.errors import MissingError
-from perfkit_deepseek_ocr.checkpoint_files import StoredTensor, safetensors, some_tensors
 from perfkit_deepseek_ocr.official_names import UNUSED, Piece, pieces
 
 _TABLES = ("pos_embed", "position_embedding.weight", "rel_pos_h", "rel_pos_w")
@@ -22,6 +22,8 @@ _TOKENS = ("embed_tokens.weight", "image_newline", "view_separator", "class_embe
 
 _MANY_SEEDS = 2**62
 
+_WHOLE = frozenset({"I64"})
+"""Type of the position numbers that a checkpoint may hold; they are never read."""
 
 Matched = Mapping[str, list[tuple[Piece, StoredTensor]]]
 """For each parameter what a checkpoint holds of it."""
@@ -89,20 +91,20 @@ def checkpoint_tensors(module: Any, checkpoint: Path) -> Matched:
         MissingError: A file or tensor is missing, unexpected or of another shape.
         DamagedFileError: A file is truncated or cannot be parsed.
     """
-    stored = safetensors(checkpoint, "model")
+    stored = safetensors(checkpoint, "model", types=FLOATING | _WHOLE)
     wanted = {name: pieces(name, tuple(parameter.shape)) for name, parameter in module.named_parameters()}
     shapes = {piece.name: piece.shape for parts in wanted.values() for piece in parts}
     missing, unexpected = sorted(shapes.keys() - stored.keys()), sorted(stored.keys() - shapes.keys() - UNUSED)
-    problems = [f"lacks {some_tensors(missing)}"] if missing else []
+    problems = [f"lacks {some(missing)}"] if missing else []
     if unexpected:
-        problems.append(f"has {some_tensors(unexpected)} too many")
+        problems.append(f"has {some(unexpected)} too many")
     wrong = [
         f"{name} is {list(stored[name].shape)}, not {list(shape)}"
         for name, shape in shapes.items()
         if name in stored and stored[name].shape != shape
     ]
     if wrong:
-        problems.append(f"has {some_tensors(wrong)} of another shape")
+        problems.append(f"has {some(wrong)} of another shape")
     if problems:
         raise MissingError(
             f"checkpoint {checkpoint} {' and '.join(problems)}", fix="give the checkpoint of a DeepSeek-OCR model"

@@ -7,12 +7,10 @@ encoder and the VAE are read off their files, or are the bundled ones where a fi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from perfkit_core.errors import DamagedFileError, MissingError
+from perfkit_core.checkpoints import COMPLETE, json_object
+from perfkit_core.errors import MissingError
 from perfkit_wan2_1.architecture import Architecture, TextEncoder, Transformer, Vae
 from perfkit_wan2_1.config_fields import Fields
 from perfkit_wan2_1.official_sizes import TEXT_ENCODER_FILE, text_encoder_sizes, vae_sizes
@@ -94,7 +92,7 @@ def _read_official(root: Path) -> Architecture:
         raise MissingError(
             f"checkpoint file {root / TEXT_ENCODER_FILE} is missing: text_dim={text_dim} needs a text encoder of that "
             "width, and the official one is wider or narrower",
-            fix="complete the checkpoint directory",
+            fix=COMPLETE,
         )
     _check_fit(architecture, root)
     return architecture
@@ -183,14 +181,4 @@ def read_config(path: Path) -> Fields:
         MissingError: The file is missing or unreadable.
         DamagedFileError: The file is not a JSON object.
     """
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(f"checkpoint file {path} is missing", fix="complete the checkpoint directory") from None
-    except OSError as error:
-        raise MissingError(f"checkpoint file {path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"checkpoint file {path} is not valid JSON: {error}") from None
-    if not isinstance(content, Mapping):
-        raise DamagedFileError(f"checkpoint file {path} holds no JSON object")
-    return Fields(path, content)
+    return Fields(path, json_object(path))

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from perfkit_core.checkpoints import Shape
 from perfkit_core.errors import MissingError
 from perfkit_wan2_1.architecture import TextEncoder, Vae
-from perfkit_wan2_1.torch_archive import Shape, tensor_shapes
+from perfkit_wan2_1.torch_archive import tensor_shapes
 
 TEXT_ENCODER_FILE = "models_t5_umt5-xxl-enc-bf16.pth"
 VAE_FILE = "Wan2.1_VAE.pth"

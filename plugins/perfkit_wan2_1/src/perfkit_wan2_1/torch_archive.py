@@ -1,4 +1,4 @@
-"""Names and shapes of the tensors in a ``.pth`` file, without torch and without running what it holds.
+"""The tensors in a ``.pth`` file: names and shapes without torch, and nothing that it holds is run.
 
 A file written by ``torch.save`` is a zip archive whose ``data.pkl`` describes the tensors; the numbers lie
 beside it. The description is a pickle, which can name any function to call, so only those few that
@@ -11,13 +11,12 @@ import pickle
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from perfkit_core.checkpoints import COMPLETE, Shape, StoredTensor, damaged, reason, refuse_types
 from perfkit_core.errors import DamagedFileError, MissingError
-
-Shape = tuple[int, ...]
 
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -82,14 +81,14 @@ def tensor_shapes(path: Path) -> Mapping[str, Shape]:
             with archive.open(member) as stream:
                 content = _Shapes(stream).load()
     except FileNotFoundError:
-        raise MissingError(f"checkpoint file {path} is missing", fix="complete the checkpoint directory") from None
+        raise MissingError(f"checkpoint file {path} is missing", fix=COMPLETE) from None
     except OSError as error:
         raise MissingError(f"checkpoint file {path} cannot be read: {error.strerror or error}") from None
     except StopIteration:
         raise DamagedFileError(f"checkpoint file {path} is no archive of torch: it has no data.pkl") from None
     except _UNREADABLE as error:
         raise DamagedFileError(
-            f"checkpoint file {path} is damaged or no archive of torch: {one_line(error)}",
+            f"checkpoint file {path} is damaged or no archive of torch: {reason(error)}",
             fix="copy or download it again",
         ) from None
     shapes = dict(content) if isinstance(content, Mapping) else {}
@@ -98,7 +97,25 @@ def tensor_shapes(path: Path) -> Mapping[str, Shape]:
     return {name: tuple(shape) for name, shape in shapes.items()}
 
 
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type when it has none."""
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
+def torch_file(path: Path) -> Mapping[str, StoredTensor]:
+    """Return the tensors of a ``.pth`` file; nothing that the file asks to be called is called.
+
+    Raises:
+        MissingError: The file is missing, unreadable or holds no named tensors.
+        DamagedFileError: The file is truncated or no archive of torch.
+    """
+    import torch
+
+    shapes = tensor_shapes(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except OSError as error:
+        raise MissingError(f"checkpoint file {path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # noqa: BLE001 - torch raises many types for a damaged file, all mean the same here
+        raise damaged(path, error) from None
+    refuse_types(path, {name: tensor.dtype for name, tensor in content.items() if not tensor.is_floating_point()})
+
+    def reader(name: str) -> Callable[[], Any]:
+        return lambda: content[name]
+
+    return {name: StoredTensor(path, shape, reader(name)) for name, shape in shapes.items()}

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from perfkit_core.checkpoints import StoredTensor, safetensors, some
 from perfkit_core.errors import MissingError
-from perfkit_wan2_1.checkpoint_files import StoredTensor, safetensors, some_tensors, torch_file
 from perfkit_wan2_1.official_names import text_encoder_name, transformer_name, vae_name
 from perfkit_wan2_1.official_sizes import TEXT_ENCODER_FILE, VAE_FILE
+from perfkit_wan2_1.torch_archive import torch_file
 
 _DIFFUSERS_STEM = "diffusion_pytorch_model"
 _TRANSFORMERS_STEM = "model"
@@ -138,10 +139,10 @@ def _check_names(network: str, where: Path, tensors: Mapping[str, StoredTensor],
     unexpected = sorted(set(tensors) - {alias for aliases in groups for alias in aliases})
     if not missing and not unexpected:
         return
-    problems = [f"lacks {some_tensors(missing)}"] if missing else []
+    problems = [f"lacks {some(missing)}"] if missing else []
     if unexpected:
         files = sorted({tensors[name].path.name for name in unexpected})
-        problems.append(f"has {some_tensors(unexpected)} too many, in {', '.join(files[:3])}")
+        problems.append(f"has {some(unexpected)} too many, in {', '.join(files[:3])}")
     raise MissingError(
         f"checkpoint {where}: {network} {' and '.join(problems)}",
         fix="give the checkpoint of a Wan2.1 text-to-video model",
@@ -157,7 +158,7 @@ def _check_shapes(network: str, tensors: Mapping[str, StoredTensor], wanted: lis
     if wrong:
         raise MissingError(
             f"checkpoint file {tensors[min(wrong)].path} does not fit the {network}: "
-            f"{some_tensors(list(wrong.values()))} of another shape",
+            f"{some(list(wrong.values()))} of another shape",
             fix="its sizes come from config.json: take both from one checkpoint",
         )
 
