@@ -13,7 +13,7 @@ import click
 
 from generators.annotations import words
 from generators.docstrings import block, inline, parse
-from perfkit_core import errors, settings, template_context
+from perfkit_core import errors, settings, stage_table, template_context
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
 
@@ -163,7 +163,7 @@ def context_page() -> str:
     for kind in (
         template_context.ReportContext,
         template_context.StageRow,
-        template_context.MeasuredRow,
+        stage_table.MeasuredRow,
         Family,
         template_context.Page,
     ):

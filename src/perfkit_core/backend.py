@@ -77,6 +77,8 @@ class Pass:
         name: What tells the passes of one backend apart; empty when there is one.
         repeats: Measured runs.
         warmup: Runs before them.
+        detailed: Runs after them that show modules and what is inside iterations, which the measured ones then do
+            not; None shows everything in every run.
         iterations: Iterations of every loop to measure when the user does not say; 0 for all.
         values: The backend's own, plain values; ``command`` and ``instrument`` find them in their context.
     """
@@ -84,6 +86,7 @@ class Pass:
     name: str = ""
     repeats: int | None = None
     warmup: int | None = None
+    detailed: int | None = None
     iterations: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from perfkit_core.specs import BackendSpec, DeviceSpec, ExporterSpec
 def perfkit_backends() -> list[BackendSpec]:
     """Return the backends that need no other distribution."""
     from perfkit_core.backends.torch_options import TorchOptions
+    from perfkit_core.backends.wall_clock_options import WallClockOptions
 
     return [
         BackendSpec(
@@ -22,6 +23,7 @@ def perfkit_backends() -> list[BackendSpec]:
             name="wall_clock",
             summary="time and memory of every stage and step, without any profiler",
             factory=_wall_clock,
+            options=WallClockOptions,
         ),
         BackendSpec(
             name="torch",

@@ -135,6 +135,7 @@ class BackendPasses:
             device=measure.device,
             repeats=measure.repeats if step.repeats is None else step.repeats,
             warmup=measure.warmup if step.warmup is None else step.warmup,
+            detailed=step.detailed,
             iterations=step.iterations if measure.iterations is None else measure.iterations,
             region_depth=measure.region_depth,
             deadline=None if measure.max_seconds is None else time.time() + _SOFT_LIMIT * measure.max_seconds,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from perfkit_core.watching import Watch
@@ -47,8 +47,8 @@ class Iteration:
 class Recorder:
     """Sees every region of a run. All methods do nothing by default; ``push`` and ``pop`` may come from any thread."""
 
-    def begin(self, index: int, *, warmup: bool) -> None:
-        """A whole run of the workload begins."""
+    def begin(self, index: int, *, warmup: bool, detailed: bool) -> None:
+        """A whole run of the workload begins; one that is not ``detailed`` shows no regions inside iterations."""
 
     def end(self, *, finished: bool) -> None:
         """That run is over; it was not ``finished`` when it ended with an error."""
@@ -63,6 +63,17 @@ class Recorder:
 
     def pop(self, path: str) -> None:
         """The innermost region on this thread, which is ``path``, closes."""
+
+
+class _Place(NamedTuple):
+    """An open region: whether recorders see it, and whether it is an iteration or inside one."""
+
+    path: str
+    shown: bool
+    looping: bool
+
+
+_OUTSIDE = _Place("", True, False)
 
 
 class Regions:
@@ -84,6 +95,7 @@ class Regions:
         """Innermost region that an exception left first; empty while there was none."""
         self.hidden: dict[str, str] = {}
         """Regions below which nothing can be seen, and why."""
+        self._detailed = True
         self._watches: list[Watch] = []
         self._open = threading.local()
 
@@ -95,7 +107,7 @@ class Regions:
     def path(self) -> str:
         """The innermost open region of this thread; empty outside all."""
         stack = self._stack()
-        return stack[-1] if stack else ""
+        return stack[-1].path if stack else ""
 
     @contextmanager
     def region(self, name: str) -> Iterator[None]:
@@ -158,12 +170,22 @@ class Regions:
         """
         from perfkit_core.watching import Watch
 
-        self._watches.append(Watch(self, module, name, hidden=hidden))
+        self._watches.append(Watch(self, module, name, hidden=hidden, detailed=self._detailed))
 
-    def begin(self, index: int, *, warmup: bool) -> None:
-        """Tell the recorders that a whole run of the workload begins."""
+    def begin(self, index: int, *, warmup: bool, detailed: bool = True) -> None:
+        """Tell the recorders that a whole run of the workload begins.
+
+        Args:
+            index: Number of the run.
+            warmup: Whether its times do not count.
+            detailed: Whether modules, and regions inside the iterations of a loop, are seen. Without them a run
+                takes what it takes: a region costs the host some microseconds, which short iterations would feel.
+        """
+        self._detailed = detailed
+        for watch in self._watches:
+            watch.show(modules=detailed)
         for recorder in self.recorders:
-            recorder.begin(index, warmup=warmup)
+            recorder.begin(index, warmup=warmup, detailed=detailed)
 
     def end(self, *, finished: bool = True) -> None:
         """Tell the recorders that the run is over, and stop watching modules that are too deep to be seen."""
@@ -183,22 +205,27 @@ class Regions:
         if not name:
             raise ValueError("a region needs a name")
         stack = self._stack()
+        around = stack[-1] if stack else _OUTSIDE
         segment = name.replace("/", "%2F")
-        path = f"{stack[-1]}/{segment}" if stack else segment
-        stack.append(path)
-        for recorder in self.recorders:
-            recorder.push(path, iteration, named=named)
+        path = f"{around.path}/{segment}" if stack else segment
+        looping = iteration is not None
+        shown = self._detailed or looping or not around.looping
+        stack.append(_Place(path, shown, looping or around.looping))
+        if shown:
+            for recorder in self.recorders:
+                recorder.push(path, iteration, named=named)
 
     def pop(self) -> None:
         """Close the innermost region of this thread."""
-        path = self._stack().pop()
-        for recorder in reversed(self.recorders):
-            recorder.pop(path)
+        place = self._stack().pop()
+        if place.shown:
+            for recorder in reversed(self.recorders):
+                recorder.pop(place.path)
 
-    def _stack(self) -> list[str]:
-        stack: list[str] | None = getattr(self._open, "paths", None)
+    def _stack(self) -> list[_Place]:
+        stack: list[_Place] | None = getattr(self._open, "places", None)
         if stack is None:
-            stack = self._open.paths = []
+            stack = self._open.places = []
         return stack
 
 

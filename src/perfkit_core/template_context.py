@@ -18,11 +18,11 @@ from perfkit_core.hotspots import rank
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analysis import Hotspots
 from perfkit_core.schema.analytic import AnalyticReport, StageRecord
-from perfkit_core.schema.metrics import Metrics, RegionTime, StageTime, Utilisation
+from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import RunIndex
-from perfkit_core.schema.session import MemorySample
 from perfkit_core.schema.verify import VerifyReport
+from perfkit_core.stage_table import MeasuredRow, measured_rows
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -54,26 +54,6 @@ class StageRow(NamedTuple):
     def intensity(self) -> float | None:
         """FLOPs per byte moved; None when nothing is moved."""
         return self.flops / self.bytes if self.bytes else None
-
-
-class MeasuredRow(NamedTuple):
-    """One measured stage or part, without any profiler.
-
-    Attributes:
-        time: Statistics in milliseconds, with ``path``, ``per`` and ``nested_in``.
-        share: Part of the whole run's time, 0 to 1; parts nested in a stage are never added to it.
-        flops: Analytic FLOPs of the whole run spent there; None where the analytic view has no such region.
-        use: Utilisation with ``mfu``, ``bandwidth_share`` and ``floor_seconds``; None where no peak is known.
-        busy: Part of its time in which a kernel runs, kernels as profiled; None without a profile of a GPU.
-        memory: Device memory while the stage ran; None on the CPU and for nested parts.
-    """
-
-    time: StageTime
-    share: float
-    flops: int | None
-    use: Utilisation | None
-    busy: float | None
-    memory: MemorySample | None
 
 
 @dataclass(frozen=True)
@@ -200,40 +180,6 @@ class Page:
         from markupsafe import Markup
 
         return Markup(self._make_body())  # noqa: S704 - markdown-it escaped every text in it
-
-
-def measured_rows(
-    metrics: Metrics | None, profile: RegionsReport | None, analytic: AnalyticReport
-) -> tuple[MeasuredRow, ...]:
-    """Return the rows of the table of measured stages."""
-    if metrics is None:
-        return ()
-    flops = {module.path: module.flops for module in analytic.modules}
-    flops |= {stage.path: stage.flops for stage in analytic.stages}
-    use = {one.path: one for one in metrics.mfu}
-    times = {region.path: region for region in metrics.regions}
-    whole = metrics.outside_ns + sum(region.inclusive_ns for region in metrics.regions if "/" not in region.path)
-    return tuple(
-        MeasuredRow(
-            time=time,
-            share=times[time.path].inclusive_ns / whole if whole else 0.0,
-            flops=flops.get(time.path),
-            use=use.get(time.path),
-            busy=_busy(times[time.path], profile),
-            memory=metrics.memory.get(time.path),
-        )
-        for time in metrics.aggregates.stage_ms.values()
-    )
-
-
-def _busy(region: RegionTime, profile: RegionsReport | None) -> float | None:
-    """Kernel time per instance, as profiled, over unprofiled time per instance."""
-    if profile is None or not profile.totals.kernels or not region.inclusive_ns or not region.instances:
-        return None
-    for row in profile.regions:
-        if row.path == region.path and row.device is None and row.process is None and row.instances:
-            return min(1.0, (row.busy_ns / row.instances) / (region.inclusive_ns / region.instances))
-    return None
 
 
 def number(value: float) -> str:

@@ -17,16 +17,17 @@ class Watch:
     """The hooks on one module and everything below it.
 
     How deep a module is called is known only when it runs, so all are hooked at first; after one whole run,
-    those that are only ever called below the region depth lose their hooks, and cost nothing any more.
+    those that are only ever called below the region depth are forgotten, and cost nothing any more.
 
     Args:
         regions: Where regions open.
         module: A ``torch.nn.Module``.
         name: Region of the module's own calls; None for none.
         hidden: Why nothing below can be seen; empty when it can.
+        detailed: Whether the modules below are seen from the start.
     """
 
-    def __init__(self, regions: Regions, module: Any, name: str | None, *, hidden: str) -> None:
+    def __init__(self, regions: Regions, module: Any, name: str | None, *, hidden: str, detailed: bool) -> None:
         self._regions = regions
         self._root = name
         self._hidden = hidden or _compiled(module)
@@ -34,12 +35,20 @@ class Watch:
         self._called: set[str] = set()
         self._seen: set[str] = set()
         self._open = threading.local()
-        names = [("", module)] if self._hidden else module.named_modules()
-        for qualified, child in names:
-            if qualified or name is not None:
-                self._handles[qualified] = self._hook(qualified, child)
+        self._below = {} if self._hidden else {path: child for path, child in module.named_modules() if path}
+        if name is not None:
+            self._handles[""] = self._hook("", module)
         if self._hidden and name is None:
             regions.hidden[type(module).__name__] = self._hidden
+        self.show(modules=detailed)
+
+    def show(self, *, modules: bool) -> None:
+        """Hook the modules below, or take their hooks away: one that does nothing still costs every call."""
+        for name, child in self._below.items():
+            if modules and name not in self._handles:
+                self._handles[name] = self._hook(name, child)
+            elif not modules and name in self._handles:
+                self._drop(name)
 
     def _hook(self, qualified: str, module: Any) -> tuple[_Handle, _Handle]:
         def enter(*_: Any) -> None:
@@ -72,12 +81,15 @@ class Watch:
             self._regions.pop()
 
     def prune(self) -> None:
-        """Remove the hooks of modules that were called, and never as a region."""
-        for name in [name for name in self._handles if name in self._called and name not in self._seen]:
-            self._drop(name)
+        """Forget modules that were called, and never as a region."""
+        for name in (self._called - self._seen) & self._below.keys():
+            del self._below[name]
+            if name in self._handles:
+                self._drop(name)
 
     def remove(self) -> None:
         """Remove all hooks."""
+        self._below = {}
         for name in list(self._handles):
             self._drop(name)
 

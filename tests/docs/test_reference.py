@@ -15,7 +15,7 @@ import click
 import jsonschema
 import pytest
 
-from perfkit_core import costtree, errors, hookspecs, ops, reference, settings, specs, template_context
+from perfkit_core import costtree, errors, hookspecs, ops, reference, settings, specs, stage_table, template_context
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
 from perfkit_core.plugins import HOOKS
@@ -122,7 +122,7 @@ def test_every_name_of_the_template_context_is_documented(page):
     for kind in (
         template_context.ReportContext,
         template_context.StageRow,
-        template_context.MeasuredRow,
+        stage_table.MeasuredRow,
         Family,
         template_context.Page,
     ):

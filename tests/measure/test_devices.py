@@ -72,7 +72,9 @@ def measured(device: DeviceRecord):
     runs = [RunSample(index=0, warmup=False, wall_ns=125_000, regions=regions)]
     context = SimpleNamespace(tree=tree(), devices=builtin_devices())
     session = Session(device=device, complete=True)
-    return metrics(runs, session, context, source="passes/01-wall_clock", overhead_ns=1000.0)
+    return metrics(
+        runs, session, context, source="passes/01-wall_clock", overhead={"region_ns": 1000.0, "stage_ns": 4000.0}
+    )
 
 
 @pytest.mark.parametrize(("tf32", "single"), [(False, 66.9e12), (True, 494.7e12)])
@@ -87,7 +89,7 @@ def test_mfu_is_the_time_at_peak_over_the_measured_time(tf32: bool, single: floa
     assert use[""].mfu == pytest.approx(ideal / 125e-6)
     assert (use["work"].flops, use["work/half"].nested_in, use["work"].nested_in) == (3 * flops, "work", "")
     assert use["work"].bandwidth_share == pytest.approx(use["work"].bytes / 4800e9 / 100e-6)
-    assert found.region_overhead_share == pytest.approx(2 * 1000 / 125_000)
+    assert found.region_overhead_share == pytest.approx((4000 + 1000) / 125_000)  # one stage, one region in it
 
 
 def test_an_unknown_gpu_has_no_mfu_and_the_message_says_how_to_add_it() -> None:

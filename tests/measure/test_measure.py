@@ -57,13 +57,14 @@ def test_sampled_loops_are_scaled_exactly(measured: Path) -> None:
     metrics = read(measured / "metrics.json")
     expected = []
     for run in samples(measured):
-        if run["warmup"]:
+        if run["warmup"] or run["detailed"]:
             continue
         times = {path: [] for path in ("outer", "outer/step", "outer/step/body", "left", "right")}
         for one in run["regions"]:
             times.setdefault(one["path"], []).append(one["host_ns"])
         steps = times["outer/step"]
-        assert len(steps) == len(times["outer/step/body"]) == 4  # one of warm-up and three measured
+        assert len(steps) == 4  # one of warm-up and three measured
+        assert not times["outer/step/body"]  # what is inside an iteration is left to the detailed run
         scaled = Fraction(sum(steps[1:]) * 10, 3)
         expected.append(float(sum(times["outer"]) - sum(steps) + scaled) / 1e6)
     stage = metrics["aggregates"]["stage_ms"]["outer"]
@@ -81,7 +82,8 @@ def test_a_step_is_one_iteration_and_its_first_is_kept_apart(measured: Path) -> 
     step = aggregates["step_ms"]["step"]
     assert step == aggregates["stage_ms"]["step"]
     assert (step["per"], step["n"], step["nested_in"], step["instances"]) == ("iteration", 12, "outer", 10)
-    runs = [[one for one in run["regions"] if one["path"] == "outer/step"] for run in samples(measured)[1:]]
+    plain = [run for run in samples(measured) if not (run["warmup"] or run["detailed"])]
+    runs = [[one for one in run["regions"] if one["path"] == "outer/step"] for run in plain]
     assert [one["index"] for one in runs[0]] == [0, 1, 2, 3]
     assert step["first_ms"] == runs[0][0]["host_ns"] / 1e6 >= 30  # the loop sleeps 30 ms first, then 5
     rest = [one["host_ns"] / 1e6 for run in runs for one in run[1:]]
@@ -91,6 +93,40 @@ def test_a_step_is_one_iteration_and_its_first_is_kept_apart(measured: Path) -> 
     run = aggregates["run_ms"]
     assert rate["min"] <= 10 / run["mean"] * 1000 <= rate["mean"] * 1.000001
     assert run["mean"] >= aggregates["stage_ms"]["outer"]["mean"]
+
+
+def test_modules_and_what_is_in_iterations_are_timed_in_runs_of_their_own(measured: Path) -> None:
+    metrics, made = read(measured / "metrics.json"), samples(measured)
+    assert [(run["warmup"], run["detailed"]) for run in made] == [(True, True), *[(False, False)] * 4, (False, True)]
+    assert (metrics["warmup"], metrics["repeats"], metrics["detailed"]) == (1, 4, 1)
+    times = metrics["aggregates"]["stage_ms"]
+    assert {path: times[path]["runs"] for path in ("outer", "step", "body")} == {
+        "outer": "plain", "step": "plain", "body": "detailed",
+    }  # fmt: skip
+    inside = [one["host_ns"] for one in made[-1]["regions"] if one["path"] == "outer/step/body"]
+    assert len(inside) == 4
+    assert times["body"]["mean"] == pytest.approx(sum(inside[1:]) * 10 / 3 / 1e6, rel=1e-12)
+    regions = {one["path"]: one["inclusive_ns"] for one in metrics["regions"]}
+    steps = [one["host_ns"] for one in made[-1]["regions"] if one["path"] == "outer/step"]
+    assert regions["outer/step"] == round(Fraction(sum(steps[1:]) * 10, 3))
+    assert 0 < metrics["region_overhead_share"] < 0.01
+    assert 0 < metrics["detailed_overhead_share"] < 0.05
+
+
+@pytest.mark.parametrize("detailed", [0, 2])
+def test_detailed_runs_can_be_left_out_or_repeated(
+    perfkit: Callable[..., Outcome], tmp_path: Path, detailed: int
+) -> None:
+    made = perfkit(
+        "run", "--model", "lab", "--backend", "wall_clock", "--set", f"wall_clock.detailed={detailed}", "--repeats",
+        "1", "--warmup", "0", "--device", "cpu", "--out", "R", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    metrics = read(tmp_path / "R/metrics.json")
+    assert (metrics["repeats"], metrics["detailed"]) == (1, detailed)
+    assert [run["detailed"] for run in samples(tmp_path / "R")] == [False, *[True] * detailed]
+    assert ("body" in metrics["aggregates"]["stage_ms"]) is bool(detailed)
+    assert (metrics["detailed_overhead_share"] is not None) is bool(detailed)
 
 
 def test_the_report_and_the_rankings_show_the_times(measured: Path, perfkit: Callable[..., Outcome]) -> None:
@@ -160,7 +196,9 @@ def test_region_depth_and_all_steps(perfkit: Callable[..., Outcome], tmp_path: P
     assert {one["path"]: one["instances"] for one in metrics["regions"]} == dict.fromkeys(expected, 7)
     stage = metrics["aggregates"]["stage_ms"]["forward"]
     assert (stage["scaled_from"], stage["n"], stage["ci_low"]) == (None, 1, None)
-    (run,) = samples(tmp_path / "R")
+    run, detailed = samples(tmp_path / "R")
+    assert {one["path"] for one in run["regions"]} == {"forward"}
+    assert {one["path"] for one in detailed["regions"]} == expected
     times = [one["host_ns"] for one in run["regions"] if one["path"] == "forward"]
     assert stage["mean"] == pytest.approx(sum(times) / 1e6, rel=1e-12)
     assert len(times) == 7

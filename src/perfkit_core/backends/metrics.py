@@ -21,66 +21,93 @@ from perfkit_core.schema.metrics import (
 )
 from perfkit_core.schema.session import MemorySample, RunSample, Session
 from perfkit_core.specs import DeviceSpec
+from perfkit_core.stage_table import run_ms
 from perfkit_core.statistics import summary
 
 QUIET_SPREAD = 0.05
 """Standard deviation over mean of the whole run, above which the machine was not quiet."""
 
+Kind = Literal["plain", "detailed"]
+
 _MS = 1_000_000
 
 
 def metrics(
-    runs: Sequence[RunSample], session: Session, context: RunContext, *, source: str, overhead_ns: float
+    runs: Sequence[RunSample], session: Session, context: RunContext, *, source: str, overhead: Mapping[str, float]
 ) -> Metrics:
     """Return the metrics of at least one measured run.
 
     Args:
-        runs: Warm-up and measured runs in order.
+        runs: Warm-up, measured and detailed runs in order.
         session: What the worker recorded.
         source: Directory of the pass.
-        overhead_ns: Cost of one region on the host.
+        overhead: What a region (``region_ns``) and a stage (``stage_ns``) cost on the host.
     """
-    measured = [totals(run) for run in runs if not run.warmup]
+    counted = [run for run in runs if not run.warmup]
+    plain = [run for run in counted if not run.detailed] or counted
+    inside = [run for run in counted if run.detailed]
+    measured, detailed = [totals(run) for run in plain], [totals(run) for run in inside]
     first = totals(runs[0]) if runs[0].warmup else None
-    aggregates = _aggregates([run for run in runs if not run.warmup], measured, first, session.units)
+    aggregates = _aggregates(plain, measured, detailed, first, session.units)
     device = session.device
     spec = match_device(device.gpu.name, context.devices) if device.gpu else None
-    table, missing = _mfu(context.tree, measured, session, spec)
+    regions = _regions(detailed or measured)
+    table, missing = _mfu(context.tree, aggregates, regions, session, spec)
     gpu_name = device.gpu.name if device.gpu else device.processor
-    opened, wall = len(runs[-1].regions), runs[-1].wall_ns
     return Metrics(
         source_pass=source,
         complete=session.complete,
         device=device.device,
         device_name=gpu_name,
         clock="host" if device.gpu is None else "cuda_events",
-        repeats=len(measured),
-        warmup=len(runs) - len(measured),
+        repeats=len(plain),
+        warmup=len(runs) - len(counted),
+        detailed=len(inside),
         aggregates=aggregates,
         units=session.units,
         memory=_memory(runs),
-        regions=_regions(measured),
-        outside_ns=round(_mean([Fraction(run.outside) for run in measured])),
+        regions=regions,
+        outside_ns=round(_mean([Fraction(run.outside) for run in detailed or measured])),
         peaks=_peaks(spec, gpu_name),
         mfu=table,
         mfu_missing=missing,
-        region_overhead_ns=overhead_ns,
-        region_overhead_share=min(1.0, overhead_ns * opened / wall) if wall else 0.0,
+        region_overhead_ns=overhead["region_ns"],
+        stage_overhead_ns=overhead["stage_ns"],
+        region_overhead_share=_overhead(plain[-1], overhead),
+        detailed_overhead_share=_overhead(inside[-1], overhead) if inside else None,
         hidden=session.hidden,
         warnings=tuple(_warnings(aggregates, session)),
     )
 
 
+def _overhead(run: RunSample, cost: Mapping[str, float]) -> float:
+    """Return the part of a run that its regions cost the host."""
+    stages = len({region.path for region in run.regions if region.parent < 0})
+    spent = cost["stage_ns"] * stages + cost["region_ns"] * (len(run.regions) - stages)
+    return min(1.0, spent / run.wall_ns) if run.wall_ns else 0.0
+
+
 def _aggregates(
-    samples: Sequence[RunSample], runs: Sequence[RunTotal], first: RunTotal | None, units: Mapping[str, float]
+    samples: Sequence[RunSample],
+    runs: Sequence[RunTotal],
+    detailed: Sequence[RunTotal],
+    first: RunTotal | None,
+    units: Mapping[str, float],
 ) -> Aggregates:
     whole = [float(run.whole) for run in runs]
     energy = [sample.energy_mj / 1000 for sample in samples if sample.energy_mj is not None]
-    names = _names(runs[0])
+    names = _names([*runs, *detailed])
     return Aggregates(
         run_ms=_whole(runs, first),
-        stage_ms={name: _stage(path, runs, first) for name, path in names.items()},
-        step_ms={name: _iteration(path, runs) for name, path in names.items() if runs[0].regions[path].is_loop},
+        stage_ms={
+            name: _stage(path, runs, first) if path in runs[0].regions else _stage(path, detailed, first, "detailed")
+            for name, path in names.items()
+        },
+        step_ms={
+            name: _iteration(path, runs)
+            for name, path in names.items()
+            if path in runs[0].regions and runs[0].regions[path].is_loop
+        },
         throughput={
             f"{unit}_per_s": statistics([amount / (value / 1e9) for value in whole]) for unit, amount in units.items()
         },
@@ -95,9 +122,10 @@ def statistics(values: Sequence[float]) -> Statistics:
     return Statistics.model_validate(summary(values)._asdict())
 
 
-def _names(run: RunTotal) -> dict[str, str]:
+def _names(runs: Sequence[RunTotal]) -> dict[str, str]:
     """Return the paths that the workload named, by last segment where that is unique, else by path."""
-    paths = [path for path, region in run.regions.items() if region.is_named]
+    # The detailed runs come last and have every region, parents before children.
+    paths = [path for path, region in runs[-1].regions.items() if region.is_named]
     last = [path.rpartition("/")[2] for path in paths]
     return {name if last.count(name) == 1 else path: path for name, path in zip(last, paths, strict=True)}
 
@@ -109,34 +137,37 @@ def _whole(runs: Sequence[RunTotal], first: RunTotal | None) -> StageTime:
         "",
         [float(run.whole) / _MS for run in runs],
         per="run",
+        kind="plain",
         instances=1,
         sampling=(sum(one.measured for one in sampled), sum(one.total for one in sampled)),
         first=None if first is None else float(first.whole) / _MS,
     )
 
 
-def _stage(path: str, runs: Sequence[RunTotal], first: RunTotal | None) -> StageTime:
+def _stage(path: str, runs: Sequence[RunTotal], first: RunTotal | None, kind: Kind = "plain") -> StageTime:
     """Time of a region per run; of a loop inside a stage, per iteration."""
     region = runs[0].regions[path]
     if region.is_loop and "/" in path:
-        return _iteration(path, runs)
+        return _iteration(path, runs, kind)
     early = first.regions.get(path) if first else None
     return _time(
         path,
         [float(run.regions[path].inclusive) / _MS for run in runs if path in run.regions],
         per="run",
+        kind=kind,
         instances=round(region.instances),
         sampling=(region.measured, region.total),
         first=None if early is None else float(early.inclusive) / _MS,
     )
 
 
-def _iteration(path: str, runs: Sequence[RunTotal]) -> StageTime:
+def _iteration(path: str, runs: Sequence[RunTotal], kind: Kind = "plain") -> StageTime:
     regions = [run.regions[path] for run in runs if path in run.regions]
     return _time(
         path,
         [value / _MS for region in regions for value in region.values],
         per="iteration",
+        kind=kind,
         instances=round(regions[0].instances),
         sampling=(regions[0].measured, regions[0].total),
         first=regions[0].first / _MS,
@@ -148,6 +179,7 @@ def _time(
     values: Sequence[float],
     *,
     per: Literal["run", "iteration"],
+    kind: Kind,
     instances: int,
     sampling: tuple[int, int],
     first: float | None,
@@ -158,6 +190,7 @@ def _time(
         path=path,
         per=per,
         nested_in=_nested_in(path),
+        runs=kind,
         instances=instances,
         scaled_from=measured or None,
         scaled_to=total or None,
@@ -209,7 +242,11 @@ def _memory(runs: Sequence[RunSample]) -> dict[str, MemorySample]:
 
 
 def _mfu(
-    tree: CostTree | None, runs: Sequence[RunTotal], session: Session, spec: DeviceSpec | None
+    tree: CostTree | None,
+    aggregates: Aggregates,
+    regions: Sequence[RegionTime],
+    session: Session,
+    spec: DeviceSpec | None,
 ) -> tuple[tuple[Utilisation, ...], str]:
     gpu = session.device.gpu
     if gpu is None:
@@ -219,12 +256,11 @@ def _mfu(
     if tree is None:
         return (), "the analytic model failed, so the FLOPs are unknown"
     flops, moved = flops_by_type(tree, session.device), bytes_moved(tree)
-    whole = float(_mean([run.whole for run in runs])) / 1e9
-    found = [utilisation("", whole, flops[""], moved[""], spec, "")]
-    for region in _regions(runs):
-        seconds = region.inclusive_ns / 1e9
-        path = region.path
-        found.append(utilisation(path, seconds, flops.get(path, {}), moved.get(path, 0), spec, _nested_in(path)))
+    seconds = {region.path: region.inclusive_ns / 1e9 for region in regions}
+    seconds |= {time.path: run_ms(time) / 1000 for time in aggregates.stage_ms.values()}
+    found = [utilisation("", run_ms(aggregates.run_ms) / 1000, flops[""], moved[""], spec, "")]
+    for path, time in seconds.items():
+        found.append(utilisation(path, time, flops.get(path, {}), moved.get(path, 0), spec, _nested_in(path)))
     table = tuple(one for one in found if one is not None)
     return table, "" if table else f"{spec.name} has no peak for the element types of this workload"
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ValidationError
 
-from perfkit_core.backend import InstrumentContext, Machine, ProfilerBackend, RunContext
+from perfkit_core.backend import InstrumentContext, Machine, Pass, ProfilerBackend, RunContext
+from perfkit_core.backends.wall_clock_options import WallClockOptions
 from perfkit_core.errors import DamagedFileError, ToolError
 from perfkit_core.files import write_atomically
+from perfkit_core.options import Options
 from perfkit_core.rundir import METRICS, SESSION, read_record
 from perfkit_core.schema.session import RunSample, Session
 
@@ -31,6 +33,10 @@ class WallClockBackend(ProfilerBackend):
     def check(self, machine: Machine) -> Sequence[str]:
         """Return that torch is missing, if it is."""
         return torch_problem()
+
+    def passes(self, context: RunContext) -> Iterable[Pass]:
+        """Return one pass whose measured runs are as bare as they can be; modules are timed in runs of their own."""
+        return (Pass(detailed=_options(context.options).detailed),)
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Time every region; what a region itself costs is measured first."""
@@ -53,7 +59,7 @@ class WallClockBackend(ProfilerBackend):
             read_record(context.directory / SESSION, Session),
             context,
             source=context.directory.relative_to(context.writer.path).as_posix(),
-            overhead_ns=json.loads((context.directory / OVERHEAD).read_text(encoding="utf-8"))["region_ns"],
+            overhead=json.loads((context.directory / OVERHEAD).read_text(encoding="utf-8")),
         )
         for warning in found.warnings:
             _log.warning("%s", warning)
@@ -67,13 +73,19 @@ def torch_problem() -> Sequence[str]:
     return () if find_spec("torch") else ("torch is not installed: pip install torch",)
 
 
+def _options(options: Options) -> WallClockOptions:
+    if not isinstance(options, WallClockOptions):
+        raise TypeError(f"expected WallClockOptions, got {type(options).__name__}")
+    return options
+
+
 @contextmanager
 def _timed(context: InstrumentContext) -> Iterator[None]:
-    from perfkit_core.instruments.timing import TimingRecorder, region_overhead_ns
+    from perfkit_core.instruments.timing import TimingRecorder, region_overhead
 
     device = context.measure.device
-    cost = region_overhead_ns(lambda: TimingRecorder(device, None))
-    write_atomically(context.directory / OVERHEAD, json.dumps({"region_ns": cost}) + "\n")
+    cost = region_overhead(lambda: TimingRecorder(device, None))
+    write_atomically(context.directory / OVERHEAD, json.dumps(cost) + "\n")
     context.regions.add(TimingRecorder(device, context.directory / SAMPLES))
     yield
 

@@ -113,7 +113,7 @@ def show_run(run: Run) -> None:
 
 def _show_measured(run: Run) -> None:
     """Print the table of measured stages, when there is one."""
-    from perfkit_core.template_context import measured_rows
+    from perfkit_core.stage_table import measured_rows
     from perfkit_core.units import format_ms, format_share
 
     if run.metrics is None or run.report is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfkit_core.instruments.kernels import Work, device_work, geometry
+from perfkit_core.instruments.kernels import Work, device_work, read_trace
 from perfkit_core.schema.regions import KernelRow, OperatorRow, RegionRow, RegionsReport, RegionTotals
 
 PREFIX = "perfkit:"
@@ -40,23 +40,25 @@ class Attribution:
 
     Args:
         profiler: A stopped ``torch.profiler.profile``.
-        trace: Its Chrome trace; launch geometry is found nowhere else.
+        trace: Its Chrome trace; launch geometry and what kind of thing an event is are found nowhere else.
         memory: Whether it recorded memory.
     """
 
     def __init__(self, profiler: Any, trace: bytes, *, memory: bool) -> None:
         self._events = [event for event in profiler.events() if _on_cpu(event)]
-        self._by_id = {event.id: event for event in self._events if not _is_runtime(event)}
+        self._trace = read_trace(trace)
+        foreign = self._trace.calls | self._trace.overhead
+        # Calls of the driver, and the profiler's own work during them, are numbered apart from operators.
+        self._by_id = {event.id: event for event in self._events if event.name not in foreign}
+        self._calls = {event.id: event for event in self._events if event.name in self._trace.calls}
         self._averages = profiler.key_averages()
         self._work = list(device_work(profiler))
-        self._geometry = geometry(trace) if self._work else {}
         self._memory = memory
         self._regions: dict[str, _Region] = defaultdict(_Region)
         self._operators: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
         self._kernels: dict[tuple[str, int, str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         self._chains: dict[int, tuple[Any, ...]] = {}
         self._outside: Counter[str] = Counter()
-        self._runtime = {event.id: event for event in self._events if _is_runtime(event)}
 
     def result(self) -> RegionsReport:
         """Return the attribution; ``source_pass`` and ``limits`` are left to the driver."""
@@ -112,12 +114,12 @@ class Attribution:
         """Give every kernel, copy and set to the innermost region at its launch; return copies outside."""
         copies_outside = 0
         for work in self._work:
-            operator = self._by_id.get(work.operator) or self._runtime.get(work.correlation)
+            operator = self._operator(work)
             chain = self._chain(operator) if operator is not None else ()
             path = _path(chain[0]) if chain else ""
             name = operator.name if operator is not None else _NO_OPERATOR
             self._operators[path, INSIDE if name.startswith(PREFIX) else name][2] += work.duration
-            grid, block = self._geometry.get(work.correlation, ("", ""))
+            grid, block = self._trace.geometry.get(work.correlation, ("", ""))
             row = self._kernels[path, work.device, work.kind, work.name, grid, block]
             row[0] += 1
             row[1] += work.duration
@@ -128,6 +130,17 @@ class Attribution:
             else:
                 copies_outside += work.duration
         return copies_outside
+
+    def _operator(self, work: Work) -> Any:
+        """Return the operator or range that launched something; the call of the driver where there is none."""
+        found = self._by_id.get(work.operator)
+        if found is not None:
+            return found
+        call = self._calls.get(work.correlation)  # what torch has merged into its parent is found from the launch
+        event = call
+        while event is not None and event.name in (self._trace.calls | self._trace.overhead):
+            event = event.cpu_parent
+        return call if event is None else event
 
     def _place(self, work: Work, chain: tuple[Any, ...]) -> None:
         own = self._regions[_path(chain[0])]
@@ -242,11 +255,6 @@ def _distinct(chain: tuple[Any, ...]) -> set[str]:
 
 def _on_cpu(event: Any) -> bool:
     return bool(event.device_type.name == "CPU")
-
-
-def _is_runtime(event: Any) -> bool:
-    """Whether an event is a call of the CUDA runtime or driver, whose id is of another numbering."""
-    return str(event.name).startswith(("cuda", "cuLaunch", "cuMem", "cuGraph"))
 
 
 def _self_ns(event: Any) -> int:

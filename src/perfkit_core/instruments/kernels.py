@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,12 +47,35 @@ def _on_cpu_raw(event: Any) -> bool:
     return bool(event.device_type().name == "CPU")
 
 
-def geometry(trace: bytes) -> dict[int, tuple[str, str]]:
-    """Return grid and block of every kernel by correlation."""
-    found: dict[int, tuple[str, str]] = {}
+@dataclass(frozen=True)
+class Trace:
+    """What only the Chrome trace of a profile tells.
+
+    Attributes:
+        geometry: Grid and block of every kernel, by correlation.
+        calls: Names of events that are calls of the CUDA runtime or driver.
+        overhead: Names of events that are the profiler's own work, such as waiting for a buffer.
+    """
+
+    geometry: Mapping[int, tuple[str, str]]
+    calls: frozenset[str]
+    overhead: frozenset[str]
+
+
+def read_trace(trace: bytes) -> Trace:
+    """Read a Chrome trace of torch.profiler."""
+    geometry: dict[int, tuple[str, str]] = {}
+    names: dict[str, set[str]] = {"cuda_runtime": set(), "cuda_driver": set(), "overhead": set()}
     for event in json.loads(trace)["traceEvents"]:
-        if event.get("cat") == "kernel":
+        category = event.get("cat")
+        if category == "kernel":
             values = event.get("args", {})
             grid, block = values.get("grid", ()), values.get("block", ())
-            found[values.get("correlation", -1)] = (",".join(map(str, grid)), ",".join(map(str, block)))
-    return found
+            geometry[values.get("correlation", -1)] = (",".join(map(str, grid)), ",".join(map(str, block)))
+        elif category in names:
+            names[category].add(str(event.get("name", "")))
+    return Trace(
+        geometry=geometry,
+        calls=frozenset(names["cuda_runtime"] | names["cuda_driver"]),
+        overhead=frozenset(names["overhead"]),
+    )

@@ -34,7 +34,7 @@ class ProfilerRecorder(Recorder):
         self._open = threading.local()
         self.started = False
 
-    def begin(self, index: int, *, warmup: bool) -> None:
+    def begin(self, index: int, *, warmup: bool, detailed: bool) -> None:
         """Start the profiler, once."""
         if not warmup and not self.started:
             self.started = True

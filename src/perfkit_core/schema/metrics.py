@@ -29,6 +29,9 @@ class StageTime(Statistics):
     path: str = Field(description="Region path")
     per: Literal["run", "iteration"] = Field(description="Whether a value is a whole run or one iteration of a loop")
     nested_in: str = Field(description="Stage that contains it, so that it is never added; empty for a stage")
+    runs: Literal["plain", "detailed"] = Field(
+        default="plain", description="Runs the values come from: detailed ones, with a region for every module, or not"
+    )
     instances: int = Field(description="How often one whole run opens the region")
     scaled_from: int | None = Field(description="Measured iterations that stand for all; null when all were run")
     scaled_to: int | None = Field(description="Iterations they stand for; null when all were run")
@@ -67,7 +70,7 @@ class DevicePeaks(Record):
 
 
 class RegionTime(Record):
-    """Mean time of one region per whole run, loops scaled to their full length."""
+    """Mean time of one region per whole run, loops scaled to full length; of the detailed runs if there are any."""
 
     path: str = Field(description="Region path")
     instances: int = Field(description="How often one whole run opens it")
@@ -100,15 +103,24 @@ class Metrics(Record):
     clock: Literal["host", "cuda_events"] = Field(description="What the times are taken with")
     repeats: int = Field(description="Measured runs")
     warmup: int = Field(description="Runs before them, kept apart")
+    detailed: int = Field(default=0, description="Runs after them with a region for every module, kept apart")
     aggregates: Aggregates = Field(description="Statistics over the measured runs")
     units: dict[str, float] = Field(description="What one whole run produces, by unit")
     memory: dict[str, MemorySample] = Field(description="Largest device memory per stage; empty on the CPU")
-    regions: tuple[RegionTime, ...] = Field(description="Every region, parents before children")
-    outside_ns: int = Field(description="Mean time of a run outside all stages, in nanoseconds")
+    regions: tuple[RegionTime, ...] = Field(
+        description="Every region, parents before children; of the detailed runs if there are any"
+    )
+    outside_ns: int = Field(description="Mean time of one of those runs outside all stages, in nanoseconds")
     peaks: DevicePeaks | None = Field(description="Device of the peaks; null when it is unknown")
     mfu: tuple[Utilisation, ...] = Field(description="Whole run first, then every region with FLOPs; empty without")
     mfu_missing: str = Field(description="Why there is no MFU and what to do; empty when there is")
     region_overhead_ns: float = Field(description="What opening and closing one region costs the host, in nanoseconds")
-    region_overhead_share: float = Field(description="Part of a run that goes into regions, 0 to 1")
+    stage_overhead_ns: float = Field(
+        default=0.0, description="The same of a stage, where the allocator is asked for its peak, in nanoseconds"
+    )
+    region_overhead_share: float = Field(description="Part of a measured run that goes into regions, 0 to 1")
+    detailed_overhead_share: float | None = Field(
+        default=None, description="Part of a detailed run that goes into regions, 0 to 1; null without such a run"
+    )
     hidden: dict[str, str] = Field(description="Regions that cannot be seen into, and why")
     warnings: tuple[str, ...] = Field(description="What makes these numbers doubtful, one line each")

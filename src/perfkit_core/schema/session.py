@@ -52,6 +52,7 @@ class RunSample(Record):
 
     index: int = Field(description="Number of the run; warm-up runs count too")
     warmup: bool = Field(description="Whether it came before the measured runs")
+    detailed: bool = Field(default=False, description="Whether modules and regions inside iterations were seen")
     wall_ns: int = Field(description="Wall time, from an idle device to an idle device")
     energy_mj: int | None = Field(default=None, description="Energy the GPU used, in millijoules; null when unknown")
     memory: dict[str, MemorySample] = Field(default_factory=dict, description="Device memory per stage; empty on CPU")

@@ -19,6 +19,9 @@ class MeasurePlan(Record):
     device: str = Field(description="cpu or cuda:N")
     repeats: int = Field(description="Measured runs of the workload")
     warmup: int = Field(description="Runs before them")
+    detailed: int | None = Field(
+        default=None, description="Runs after them with a region for every module; null when all runs have them"
+    )
     iterations: int | None = Field(description="Iterations of every loop to measure; 0 for all, null for its default")
     region_depth: int = Field(description="Levels of watched modules below the stage")
     deadline: float | None = Field(description="Unix time after which no further run begins; null without limit")

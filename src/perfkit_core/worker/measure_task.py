@@ -20,6 +20,7 @@ from perfkit_core.schema.session import Session
 from perfkit_core.schema.worker import MeasurePlan, WorkerPlan
 from perfkit_core.settings import Settings
 from perfkit_core.worker.device import check_device, describe, monitor
+from perfkit_core.worker.schedule import schedule
 from perfkit_core.workload import BuildContext, Workload
 
 Progress = Callable[[str], None]
@@ -49,7 +50,7 @@ def measure(plan: WorkerPlan, progress: Progress) -> None:
     with _memory_errors(how.device, regions), _workload(plan, how, progress) as workload:
         log.update(units=dict(workload.units()), inputs=tuple(dict(one) for one in workload.inputs()))
         with activated(regions), spec.factory().instrument(context):
-            log.update(notes=_run(workload, context, how.deadline, log, progress))
+            log.update(notes=_run(workload, context, how, log, progress))
         log.finish()
 
 
@@ -106,16 +107,16 @@ def _subject(plan: WorkerPlan, how: MeasurePlan) -> Subject:
 
 
 def _run(
-    workload: Workload, context: InstrumentContext, deadline: float | None, log: _SessionLog, progress: Progress
+    workload: Workload, context: InstrumentContext, plan: MeasurePlan, log: _SessionLog, progress: Progress
 ) -> tuple[str, ...]:
-    """Run warm-up and repeats; return notes. Repeats that would not end in time are left out."""
-    how, longest = context.measure, 0.0
-    for index in range(how.warmup + how.repeats):
-        warmup, started = index < how.warmup, time.monotonic()
-        late = deadline is not None and time.time() + longest > deadline
-        if late and index > how.warmup:
-            return (f"{index - how.warmup} of {how.repeats} repeats: another would have passed the time limit",)
-        context.regions.begin(index, warmup=warmup)
+    """Make the scheduled runs; return notes. Runs that would not end in time are left out."""
+    longest = 0.0
+    for index, run in enumerate(schedule(plan)):
+        started = time.monotonic()
+        late = plan.deadline is not None and time.time() + longest > plan.deadline
+        if late and index > plan.warmup:
+            return (run.left_out,)
+        context.regions.begin(index, warmup=run.is_warmup, detailed=run.detailed)
         finished = False
         try:
             workload.step(context.regions)
@@ -123,11 +124,8 @@ def _run(
         finally:
             context.regions.end(finished=finished)
         longest = max(longest, time.monotonic() - started)
-        kind, number, of = (
-            ("warm-up", index + 1, how.warmup) if warmup else ("run", index + 1 - how.warmup, how.repeats)
-        )
-        progress(f"{kind} {number} of {of}: {time.monotonic() - started:.3g} s")
-        log.update(runs=max(0, index + 1 - how.warmup))
+        progress(f"{run.kind} {run.number} of {run.of}: {time.monotonic() - started:.3g} s")
+        log.update(runs=min(max(0, index + 1 - plan.warmup), plan.repeats))
     return ()
 
 
