@@ -150,10 +150,13 @@ class ProfilerBackend(ABC):
         in_worker: Whether its passes run the workload in a worker process. One that does not is only asked
             to ``collect``.
         perturbs_timing: Whether profiling slows the workload down, so that its times are no latencies.
+        reads_nvtx: Whether the worker is to mark regions as NVTX push/pop ranges in domain ``perfkit``, one path
+            segment each; how many it closed, by path, is left in the pass's ``nvtx.json``.
     """
 
     in_worker: ClassVar[bool] = False
     perturbs_timing: ClassVar[bool] = True
+    reads_nvtx: ClassVar[bool] = False
 
     def check(self, machine: Machine) -> Sequence[str]:
         """Return what is missing on this machine, one line each; asked before a run and by ``perfkit doctor``."""

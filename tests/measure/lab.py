@@ -4,9 +4,10 @@ LAB = """
 import os, signal, threading, time
 from typing import Literal
 from perfkit_core import hookimpl, ops, region
+from perfkit_core.backend import ProfilerBackend
 from perfkit_core.costtree import CostTree, MemoryEstimate, Node
 from perfkit_core.options import Options
-from perfkit_core.specs import AnalyticSpec, ModelSpec, VariantSpec, WorkloadSpec
+from perfkit_core.specs import AnalyticSpec, BackendSpec, ModelSpec, VariantSpec, WorkloadSpec
 from perfkit_core.workload import Workload
 
 
@@ -76,6 +77,19 @@ def estimate(request, workload):
 def perfkit_models():
     return [ModelSpec(name="lab", summary="-", variants=[VariantSpec(name="only", summary="-")],
                       default_workload="bench", options=Options, load=load)]
+
+
+class Marks(ProfilerBackend):
+    in_worker = True
+    reads_nvtx = True
+
+    def collect(self, context):
+        context.writer.write_text("marks.json", (context.directory / "nvtx.json").read_text())
+
+
+@hookimpl
+def perfkit_backends():
+    return [BackendSpec(name="marks", summary="-", factory=Marks)]
 
 
 @hookimpl

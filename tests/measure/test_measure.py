@@ -167,6 +167,16 @@ def test_regions_of_threads_stand_on_their_own(measured: Path) -> None:
     assert {"left/inner", "right/inner"} <= timed
 
 
+def test_a_backend_that_reads_nvtx_knows_what_was_emitted(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    made = perfkit(
+        "run", "--model", "lab", "--backend", "marks", "--set", "threads=true", "--repeats", "1", "--warmup", "1",
+        "--device", "cpu", "--out", "R", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    once = {"outer": 1, "outer/step": 4, "outer/step/body": 4, "left": 1, "left/inner": 1, "right": 1, "right/inner": 1}
+    assert read(tmp_path / "R/marks.json")["ranges"] == {path: 2 * count for path, count in once.items()}
+
+
 def test_a_run_repeats_from_its_config(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
     first = perfkit(
         "run", "--model", "example_mlp", "--backend", "wall_clock", "--set", "passes=40", "--set", "batch_size=256",

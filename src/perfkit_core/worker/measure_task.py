@@ -11,6 +11,7 @@ from pathlib import Path
 from perfkit_core.backend import InstrumentContext, MeasureOptions, Pass
 from perfkit_core.errors import MissingError, PerfkitError, ToolError
 from perfkit_core.files import write_atomically
+from perfkit_core.instruments.nvtx_ranges import NvtxRecorder
 from perfkit_core.options import build_options
 from perfkit_core.plan import Subject, resolve_subject
 from perfkit_core.regions import Regions, activated
@@ -46,10 +47,13 @@ def measure(plan: WorkerPlan, progress: Progress) -> None:
         directory=Path(plan.out),
     )
     check_device(how.device)
+    backend = spec.factory()
+    if backend.reads_nvtx:
+        regions.add(NvtxRecorder(context.directory))
     log = _SessionLog(context, describe(how.device))
     with _memory_errors(how.device, regions), _workload(plan, how, progress) as workload:
         log.update(units=dict(workload.units()), inputs=tuple(dict(one) for one in workload.inputs()))
-        with activated(regions), spec.factory().instrument(context):
+        with activated(regions), backend.instrument(context):
             log.update(notes=_run(workload, context, how, log, progress))
         log.finish()
 
