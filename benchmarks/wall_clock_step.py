@@ -4,7 +4,7 @@ Both sides run the full-size Wan2.1 transformer in one process, interleaved. The
 perfkit: two events around each call of the module. perfkit's side is the recorder of the ``wall_clock``
 backend with module regions at the default depth.
 
-    python benchmarks/wall_clock.py [workload]
+    python benchmarks/wall_clock_step.py [workload]
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
         def recorded() -> float:
             regions = Regions((TimingRecorder(DEVICE, samples),))
             regions.watch(transformer, "transformer")
-            regions.begin(0, warmup=False)
+            regions.begin(0, warmup=False, detailed=True)
             with regions.region("denoise"):
                 for _ in regions.loop("step", CALLS):
                     transformer(latents, step, text)
