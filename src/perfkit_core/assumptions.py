@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from perfkit_core.environment import worker_environment
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import Run
 
@@ -49,6 +52,7 @@ def _execution(plan: Plan, run: Run) -> list[str]:
     lines = [
         f"* Weights: {f'read from {checkpoint}' if checkpoint else f'random, seed {how.seed}'}",
         f"* Device: {run.index.device}; measured passes repeat {how.repeats} times after {how.warmup} of warm-up",
+        *_waiting(run),
         f"* Regions: watched modules to {how.region_depth} levels below the stage",
     ]
     if how.iterations == 0:
@@ -60,6 +64,14 @@ def _execution(plan: Plan, run: Run) -> list[str]:
         if time.scaled_from:
             lines.append(f"* Loop {name}: {time.scaled_from} of {time.scaled_to} iterations were measured")
     return lines
+
+
+def _waiting(run: Run) -> list[str]:
+    """Say how idle threads wait, where perfkit has decided it."""
+    policy = worker_environment(run.index.device, os.environ).get("OMP_WAIT_POLICY")
+    if policy is None or "OMP_WAIT_POLICY" in os.environ:
+        return []
+    return [f"* Idle processor threads sleep (OMP_WAIT_POLICY={policy}); ACTIVE suits a machine that does nothing else"]
 
 
 def _cell(value: object) -> str:

@@ -8,12 +8,21 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import perfkit_core
 from perfkit_core import rundir
 from perfkit_core.assumptions import assumptions
-from perfkit_core.environment import environment
-from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, ToolError, message_of, one_line
+from perfkit_core.environment import environment, worker_environment
+from perfkit_core.errors import (
+    INTERRUPTED,
+    PLUGIN_FAULTS,
+    MissingError,
+    PerfkitError,
+    ToolError,
+    message_of,
+    one_line,
+)
 from perfkit_core.options import Options
 from perfkit_core.passes import BackendPasses
 from perfkit_core.plan import Plan
@@ -32,11 +41,24 @@ from perfkit_core.specs import DeviceSpec, ExporterSpec
 _log = logging.getLogger(__name__)
 
 
+class Failure(NamedTuple):
+    """Something that failed while the rest of the run went on.
+
+    Attributes:
+        text: What and why, in one line.
+        exit_code: The exit code that goes with it.
+    """
+
+    text: str
+    exit_code: int
+
+
 def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpec] = ()) -> Run:
     """Carry out ``plan`` in a new run directory.
 
     A pass or exporter that fails is recorded in the index and leaves the others' results; the status
-    of the returned run is then ``partial`` or ``failed``.
+    of the returned run is then ``partial`` or ``failed``, and its ``exit_code`` that of everything that
+    failed, or 4 when those differ.
 
     Args:
         plugins: The active plugins, for the index.
@@ -52,14 +74,22 @@ def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpe
         for position in range(len(plan.backends)):
             _run_backend(writer, plan, position, devices)
         writer.write_text(rundir.ASSUMPTIONS, assumptions(plan, writer.run()))
-        errors = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.error]
-        errors += write_reports(writer, plan)
+        failures = [
+            Failure(f"backend {done.backend}: {done.error}", done.exit_code)
+            for done in writer.index.passes
+            if done.status == "failed"
+        ]
+        failures += write_reports(writer, plan)
         for spec, options in plan.exporters:
-            errors += _export(writer, spec, options)
-        writer.update(status=_status(writer.index.passes, errors), error="; ".join(errors))
+            failures += _export(writer, spec, options)
+        writer.update(
+            status=_status(writer.index.passes, failures),
+            error="; ".join(failure.text for failure in failures),
+            exit_code=_exit_code(failures),
+        )
     except KeyboardInterrupt:
         write_reports(writer, plan)
-        writer.update(status="interrupted", error="interrupted by the user")
+        writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
         raise
     except BaseException as error:
         _record_fault(writer, error)
@@ -89,9 +119,10 @@ def _first_index(plan: Plan, plugins: Sequence[PluginRecord]) -> RunIndex:
 def _write_inputs(writer: RunWriter, plan: Plan, plugins: Sequence[PluginRecord]) -> None:
     values = plan.settings.model_dump(mode="json", exclude={"out"}, exclude_none=True)
     writer.write_yaml(rundir.CONFIG, values)
-    writer.write_json(
-        rundir.ENVIRONMENT, environment(sorted({plugin.distribution for plugin in plugins}), git=len(plan.backends) > 1)
-    )
+    executed = len(plan.backends) > 1
+    distributions = sorted({plugin.distribution for plugin in plugins})
+    variables = worker_environment(plan.measure.device, os.environ) if executed else {}
+    writer.write_json(rundir.ENVIRONMENT, environment(distributions, git=executed, variables=variables))
 
 
 def _run_backend(writer: RunWriter, plan: Plan, position: int, devices: Sequence[DeviceSpec]) -> None:
@@ -110,16 +141,19 @@ def _stages(report: AnalyticReport) -> tuple[RunStage, ...]:
     return tuple(RunStage(**{name: getattr(stage, name) for name in RunStage.model_fields}) for stage in report.stages)
 
 
-def _attempt(writer: RunWriter, traceback_file: str, work: Callable[[], None]) -> str:
-    """Do ``work`` and return in one line why it failed, or an empty text."""
+def _attempt(writer: RunWriter, what: str, traceback_file: str, work: Callable[[], None]) -> list[Failure]:
+    """Do ``work`` and return why it failed, if it did."""
     try:
         work()
     except PerfkitError as error:
-        return message_of(error)
+        failure = Failure(f"{what}: {message_of(error)}", error.exit_code)
     except PLUGIN_FAULTS as error:  # the trace is kept with the run
         writer.write_text(traceback_file, traceback.format_exc())
-        return one_line(error)
-    return ""
+        failure = Failure(f"{what}: {one_line(error)}", ToolError.exit_code)
+    else:
+        return []
+    _log.error("failed: %s", failure.text)
+    return [failure]
 
 
 def export(run: Run, spec: ExporterSpec, options: Options, *, output: Path | None = None) -> tuple[Path, ...]:
@@ -146,12 +180,12 @@ def export(run: Run, spec: ExporterSpec, options: Options, *, output: Path | Non
     return files
 
 
-def _export(writer: RunWriter, spec: ExporterSpec, options: Options) -> list[str]:
+def _export(writer: RunWriter, spec: ExporterSpec, options: Options) -> list[Failure]:
     def work() -> None:
         path = writer.path / "exports" / f"{spec.name}{spec.suffix}"
         writer.add_files(_exported(spec, writer.run(), path, options))
 
-    return _failure(f"exporter {spec.name}", _attempt(writer, f"exports/{spec.name}-traceback.txt", work))
+    return _attempt(writer, f"exporter {spec.name}", f"exports/{spec.name}-traceback.txt", work)
 
 
 def _exported(spec: ExporterSpec, run: Run, path: Path, options: Options) -> tuple[Path, ...]:
@@ -180,7 +214,7 @@ def _exported(spec: ExporterSpec, run: Run, path: Path, options: Options) -> tup
     return files
 
 
-def write_reports(writer: RunWriter, plan: Plan) -> list[str]:
+def write_reports(writer: RunWriter, plan: Plan) -> list[Failure]:
     """Render ``analytic/summary.md`` and ``report.md`` from what the run holds; return why that failed, if it did."""
 
     def work() -> None:
@@ -191,25 +225,31 @@ def write_reports(writer: RunWriter, plan: Plan) -> list[str]:
             writer.write_text(rundir.ANALYTIC_SUMMARY, render(finished, template=SUMMARY, template_dir=folder))
             writer.write_text(rundir.REPORT, render(finished, template=plan.settings.template, template_dir=folder))
 
-    return _failure("report", _attempt(writer, "report-traceback.txt", work))
+    return _attempt(writer, "report", "report-traceback.txt", work)
 
 
-def _failure(what: str, error: str) -> list[str]:
-    if not error:
-        return []
-    _log.error("%s failed: %s", what, error)
-    return [f"{what}: {error}"]
-
-
-def _status(passes: Sequence[PassRecord], errors: Sequence[str]) -> RunStatus:
-    if not errors:
+def _status(passes: Sequence[PassRecord], failures: Sequence[Failure]) -> RunStatus:
+    if not failures:
         return "done"
     return "partial" if any(done.status == "done" for done in passes) else "failed"
+
+
+def _exit_code(failures: Sequence[Failure]) -> int:
+    """Return the code that all failures share: a cause of its own. Different ones have none: some passes failed."""
+    codes = {failure.exit_code for failure in failures}
+    if not codes:
+        return 0
+    return codes.pop() if len(codes) == 1 else ToolError.exit_code
 
 
 def _record_fault(writer: RunWriter, error: BaseException) -> None:
     """Note in the index why the run ended early; when even that cannot be written, say so."""
     try:
-        writer.update(status="failed", error=one_line(error))
+        known = isinstance(error, PerfkitError)
+        writer.update(
+            status="failed",
+            error=message_of(error) if known else one_line(error),
+            exit_code=error.exit_code if isinstance(error, PerfkitError) else PerfkitError.exit_code,
+        )
     except PerfkitError as second:
         _log.error("the index could not be updated: %s", second)

@@ -47,7 +47,7 @@ class MissingError(PerfkitError):
 
 
 class ToolError(PerfkitError):
-    """A profiler or worker process failed."""
+    """A profiler or worker failed, out of memory included, or several parts of a run did, for different reasons."""
 
     exit_code = 4
 
@@ -58,8 +58,22 @@ class DamagedFileError(PerfkitError):
     exit_code = 5
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 PLUGIN_FAULTS: tuple[type[BaseException], ...] = (Exception, SystemExit)
 """What to catch around a plugin's code: ``sys.exit`` in it must not end perfkit. Ctrl-C is not among them."""
+
+
+def public_class(error: PerfkitError) -> type[PerfkitError]:
+    """Return the class of this module that the error is or derives from: the one that every process knows."""
+    return next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+
+
+def class_of(exit_code: int) -> type[PerfkitError]:
+    """Return the class of errors with this exit code; ``PerfkitError`` itself when there is none."""
+    kinds = (CheckFailed, UsageError, MissingError, ToolError, DamagedFileError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), PerfkitError)
 
 
 def message_of(error: BaseException) -> str:

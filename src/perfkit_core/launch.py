@@ -13,22 +13,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
 
 from perfkit_core import errors
-from perfkit_core.errors import PerfkitError, ToolError
+from perfkit_core.environment import worker_environment
+from perfkit_core.errors import MissingError, PerfkitError, ToolError
 from perfkit_core.files import write_atomically
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
 PLAN, ERROR, STDOUT, STDERR, COMMAND = "plan.json", "error.json", "stdout.txt", "stderr.txt", "command.txt"
 PROGRESS = "perfkit: "
 """Prefix of the worker's progress lines on its standard error."""
+ERROR_LINE = "perfkit-error: "
+"""Prefix of its error record there, when it cannot write the file."""
 
 _GRACE: tuple[tuple[signal.Signals, float], ...] = (
     (signal.SIGINT, 5.0),
@@ -83,9 +87,11 @@ def run_worker(
     argv = list(command([sys.executable, "-m", "perfkit_core.worker", str(path)]))
     write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
     started = time.monotonic()
-    with (directory / STDOUT).open("wb") as stdout:
-        process = _start(argv, stdout)
-        follower = threading.Thread(target=_follow, args=(process, directory / STDERR, progress), daemon=True)
+    device = plan.measure.device if plan.measure else "cpu"
+    with _opened(directory / STDOUT) as stdout, _opened(directory / STDERR) as log:
+        process = _start(argv, stdout, worker_environment(device, os.environ))
+        said = _Said(log=log, progress=progress)
+        follower = threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)
         follower.start()
         try:
             process.wait(timeout)
@@ -102,11 +108,20 @@ def run_worker(
         finally:
             follower.join(timeout=5.0)
     if process.returncode:
-        raise _failure(plan, process.returncode, directory)
+        raise _failure(plan, process.returncode, directory, said)
     return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
 
 
-def _start(argv: Sequence[str], stdout: IO[bytes]) -> subprocess.Popen[bytes]:
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise MissingError(
+            f"cannot write {path}: {error.strerror}", fix="free some space or choose another --out"
+        ) from None
+
+
+def _start(argv: Sequence[str], stdout: IO[bytes], environ: dict[str, str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module behind a known tool, no shell
             argv,
@@ -114,58 +129,69 @@ def _start(argv: Sequence[str], stdout: IO[bytes]) -> subprocess.Popen[bytes]:
             stdout=stdout,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "PYTHONSAFEPATH": "1"},  # a file in the user's directory must not shadow a module
+            env=environ,
         )
     except OSError as error:
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", fix="perfkit doctor") from None
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its group: interrupt, then terminate, then kill."""
+    """End a process and its group: interrupt, then terminate, then kill; a second Ctrl-C goes on to the next."""
     for number, patience in _GRACE:
         try:
             os.killpg(process.pid, number)
             process.wait(patience)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             continue
         except ProcessLookupError:
             process.wait()
-        return
+        break
+    with suppress(ProcessLookupError):  # what it started and left behind
+        os.killpg(process.pid, signal.SIGKILL)
 
 
-def _follow(process: subprocess.Popen[bytes], log: Path, progress: Callable[[str], None]) -> None:
-    """Copy the worker's standard error into its log as it comes, and pass on progress lines."""
-    stream = process.stderr
-    if stream is None:
-        return
-    with log.open("wb", buffering=0) as file:
+@dataclass(kw_only=True)
+class _Said:
+    """What the worker writes on its standard error: kept in its log, progress passed on, the end remembered."""
+
+    log: IO[bytes]
+    progress: Callable[[str], None]
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+    error: str = ""
+
+    def follow(self, stream: IO[bytes]) -> None:
+        """Read to the end."""
         for line in stream:
-            with suppress(OSError):  # a full disk: the worker must not wait for a reader that has given up
-                file.write(line)
             text = line.decode("utf-8", "replace").rstrip()
+            if text.startswith(ERROR_LINE):
+                self.error = text.removeprefix(ERROR_LINE)
+                continue
+            with suppress(OSError, ValueError):  # a full disk or closed log: the worker must not wait for its reader
+                self.log.write(line)
+            if text:
+                self.tail.append(text)
             if text.startswith(PROGRESS):
-                progress(text.removeprefix(PROGRESS))
+                self.progress(text.removeprefix(PROGRESS))
 
 
-def _failure(plan: WorkerPlan, returncode: int, directory: Path) -> PerfkitError:
+def _failure(plan: WorkerPlan, returncode: int, directory: Path, said: _Said) -> PerfkitError:
     """Return the error the worker recorded, or the best description of how it died."""
     try:
-        record = WorkerError.model_validate_json((directory / ERROR).read_bytes())
+        text = said.error or (directory / ERROR).read_text(encoding="utf-8")
+        record = WorkerError.model_validate_json(text)
     except (OSError, ValidationError):
-        return _death(plan, returncode, directory)
+        return _death(plan, returncode, directory, said)
     kind = getattr(errors, record.type, None)
     if isinstance(kind, type) and issubclass(kind, PerfkitError):
         return kind(record.message, fix=record.fix)
     return ToolError(f"the {plan.task} worker failed: {record.message}", fix=f"its traceback: {directory / ERROR}")
 
 
-def _death(plan: WorkerPlan, returncode: int, directory: Path) -> ToolError:
+def _death(plan: WorkerPlan, returncode: int, directory: Path, said: _Said) -> ToolError:
     how = f"exit status {returncode}"
     if returncode < 0:
         how = f"signal {signal.Signals(-returncode).name}"
         if -returncode == signal.SIGKILL:
             how += ", perhaps for want of memory"
-    log = directory / STDERR
-    tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_TAIL_LINES:] if log.exists() else []
-    said = f": {' | '.join(tail)}" if tail else ""
-    return ToolError(f"the {plan.task} worker ended with {how}{said}", fix=f"its log: {log}")
+    last = f": {' | '.join(said.tail)}" if said.tail else ""
+    return ToolError(f"the {plan.task} worker ended with {how}{last}", fix=f"its log: {directory / STDERR}")

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from perfkit_core import rundir
 from perfkit_core.backend import Pass, ProfilerBackend, RunContext
-from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, message_of, one_line
+from perfkit_core.errors import INTERRUPTED as INTERRUPTED_CODE
+from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, ToolError, message_of, one_line
 from perfkit_core.launch import run_worker
 from perfkit_core.options import Options
 from perfkit_core.plan import Plan
@@ -81,13 +82,13 @@ class BackendPasses:
                 if step is not None:
                     self._append()
         except KeyboardInterrupt:
-            self._enter("failed", started, INTERRUPTED)
+            self._enter("failed", started, INTERRUPTED, INTERRUPTED_CODE)
             raise
         except PerfkitError as error:
-            self._fail(started, message_of(error))
+            self._fail(started, message_of(error), error.exit_code)
         except PLUGIN_FAULTS as error:  # the trace is kept with the run
             self._writer.write_text(f"{self._directory}/traceback.txt", traceback.format_exc())
-            self._fail(started, one_line(error))
+            self._fail(started, one_line(error), ToolError.exit_code)
 
     def _one(self, backend: ProfilerBackend, step: Pass) -> None:
         directory = self._writer.path / self._directory
@@ -167,9 +168,9 @@ class BackendPasses:
     def _directory(self) -> str:
         return f"passes/{self._position:02d}-{self._spec.name}"
 
-    def _fail(self, started: float, error: str) -> None:
+    def _fail(self, started: float, error: str, code: int) -> None:
         _log.error("backend %s failed: %s", self._spec.name, error)
-        self._enter("failed", started, error)
+        self._enter("failed", started, error, code)
 
     def _append(self) -> None:
         """Make room in the index for one more pass of this backend."""
@@ -179,7 +180,7 @@ class BackendPasses:
         self._writer.update(passes=tuple(passes))
         self._enter("running")
 
-    def _enter(self, status: str, started: float | None = None, error: str = "") -> None:
+    def _enter(self, status: str, started: float | None = None, error: str = "", code: int = 0) -> None:
         seconds = 0.0 if started is None else round(time.perf_counter() - started, 6)
         folder = self._directory if (self._writer.path / self._directory).is_dir() else ""
         record = PassRecord.model_validate(
@@ -188,6 +189,7 @@ class BackendPasses:
                 "status": status,
                 "seconds": seconds,
                 "error": error,
+                "exit_code": code,
                 "directory": folder,
                 "notes": self._notes,
             }

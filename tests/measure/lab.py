@@ -6,14 +6,24 @@ from typing import Literal
 from perfkit_core import hookimpl, ops, region
 from perfkit_core.backend import ProfilerBackend
 from perfkit_core.costtree import CostTree, MemoryEstimate, Node
+from perfkit_core.errors import DamagedFileError, MissingError, UsageError
 from perfkit_core.options import Options
 from perfkit_core.specs import AnalyticSpec, BackendSpec, ModelSpec, VariantSpec, WorkloadSpec
 from perfkit_core.workload import Workload
 
 
+class NoLicence(MissingError):
+    pass
+
+
+KINDS = {"missing": MissingError, "damaged": DamagedFileError, "usage": UsageError, "own": NoLicence}
+
+
 class LabOptions(Options):
     steps: int = 10
-    fault: Literal["", "memory", "kill", "hang", "error"] = ""
+    fault: Literal[
+        "", "memory", "huge", "kill", "hang", "error", "missing", "damaged", "usage", "mixed", "own"
+    ] = ""
     at: int = 2
     threads: bool = False
 
@@ -46,6 +56,15 @@ class Lab(Workload):
             self.rows @ self.rows
 
     def fail(self, torch):
+        if self.options.fault in KINDS:
+            raise KINDS[self.options.fault]("weight w.7 is not in model.safetensors", fix="name another checkpoint")
+        if self.options.fault == "mixed":  # the second worker fails for another reason than the first
+            if os.path.exists("first"):
+                raise MissingError("no second file")
+            open("first", "w").close()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if self.options.fault == "huge":
+            torch.empty(2**52)
         if self.options.fault == "memory":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB")
         if self.options.fault == "kill":

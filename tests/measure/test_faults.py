@@ -36,6 +36,7 @@ def assert_kept(run: Path, status: str, *, repeats: int = 1) -> str:
     ("fault", "texts"),
     [
         ("memory", ("out of memory on cpu in outer/step/body", "Tried to allocate 7 GiB", "smaller workload")),
+        ("huge", ("out of memory on cpu in outer/step/body", "smaller workload")),
         ("kill", ("signal SIGKILL", "its log: ")),
         ("error", ("ValueError: the widget fell off", "its traceback: ")),
     ],
@@ -48,6 +49,37 @@ def test_a_fault_in_mid_run(perfkit: Callable[..., Outcome], tmp_path: Path, fau
     for text in texts:
         assert text in error
         assert text in failed.err
+
+
+@pytest.mark.parametrize(("fault", "code"), [("usage", 2), ("missing", 3), ("own", 3), ("damaged", 5)])
+def test_what_only_the_worker_can_find_has_its_own_exit_code(
+    perfkit: Callable[..., Outcome], tmp_path: Path, fault: str, code: int
+) -> None:
+    failed = perfkit(*LAB, "--set", f"fault={fault}", cwd=tmp_path)
+    assert failed.code == code
+    said = "weight w.7 is not in model.safetensors (name another checkpoint)"
+    assert assert_kept(tmp_path / "R", "partial") == said
+    assert f"error: run R is partial: backend wall_clock: {said}; fix: " in failed.err
+    assert "R/passes/01-wall_clock" in failed.err.splitlines()[-1]
+    index = read(tmp_path / "R/run.json")
+    assert [one["exit_code"] for one in index["passes"]] == [0, code]
+    assert index["exit_code"] == code
+
+
+def test_several_failures_share_their_code_or_give_4(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    both = (*LAB, "--backend", "torch", "--set", "at=0")
+    assert perfkit(*both, "--set", "fault=missing", cwd=tmp_path).code == 3
+    assert [one["status"] for one in read(tmp_path / "R/run.json")["passes"]] == ["done", "failed", "failed"]
+    assert perfkit(*both, "--set", "fault=mixed", cwd=tmp_path).code == 4
+    assert [one["exit_code"] for one in read(tmp_path / "R/run.json")["passes"]] == [0, 4, 3]
+
+
+def test_a_killed_worker_leaves_the_passes_around_it(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    failed = perfkit(*LAB, "--backend", "torch", "--set", "fault=kill", cwd=tmp_path)  # its one run is over before
+    assert failed.code == 4
+    assert [one["status"] for one in read(tmp_path / "R/run.json")["passes"]] == ["done", "failed", "done"]
+    assert_kept(tmp_path / "R", "partial")
+    assert read(tmp_path / "R/regions.json")["regions"]
 
 
 def test_the_time_limit_ends_the_worker(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:

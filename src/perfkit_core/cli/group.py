@@ -14,7 +14,7 @@ import click
 
 import perfkit_core
 from perfkit_core.cli.streams import flush, reserved_output
-from perfkit_core.errors import PerfkitError, ToolError, UsageError, nearest, one_line
+from perfkit_core.errors import INTERRUPTED, PerfkitError, ToolError, UsageError, nearest, one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("perfkit_core.cli.run", "Analyse a model on a workload and write a run directory."),
@@ -28,8 +28,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("perfkit_core.cli.doctor", "Check this machine, the settings and the plugins."),
 }
 """Command name to the module that holds it (as ``command``) and its line in ``perfkit --help``."""
-
-INTERRUPTED = 130
 
 
 class Invocation:

@@ -8,7 +8,7 @@ import click
 
 from perfkit_core.cli.options import json_option, settings_from, subject_options
 from perfkit_core.cli.output import emit, emit_json, emit_table
-from perfkit_core.errors import ToolError
+from perfkit_core.errors import class_of
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
@@ -45,9 +45,15 @@ def command(*, config: str | None, as_json: bool, **values: Any) -> None:
     else:
         show_run(run)
     if run.index.status != "done":
-        raise ToolError(
-            f"run {run.path} is {run.index.status}: {run.index.error}", fix=f"what was collected is kept in {run.path}"
+        raise class_of(run.index.exit_code)(
+            f"run {run.path} is {run.index.status}: {run.index.error}", fix=_where_to_look(run)
         )
+
+
+def _where_to_look(run: Run) -> str:
+    kept = f"what was collected is kept in {run.path}"
+    logs = [str(run.path / done.directory) for done in run.index.passes if done.status == "failed" and done.directory]
+    return f"{kept}, the logs in {' and '.join(logs)}" if logs else kept
 
 
 def run_summary(run: Run) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class PassRecord(Record):
     status: PassStatus = Field(description="How far the pass got")
     seconds: float = Field(description="Wall time of the pass, in seconds")
     error: str = Field(default="", description="Why it failed, in one line")
+    exit_code: int = Field(default=0, description="Exit code that goes with the error; 0 when it did not fail")
     directory: str = Field(default="", description="Directory of its logs and artifacts; empty without any")
     notes: tuple[str, ...] = Field(default=(), description="What the reader of its results must know, one line each")
 
@@ -59,6 +60,9 @@ class RunIndex(Record):
     created: str = Field(description="Start of the run, ISO 8601 in UTC")
     status: RunStatus = Field(description="How far the run got")
     error: str = Field(default="", description="Why it did not finish, in one line")
+    exit_code: int = Field(
+        default=0, description="What perfkit run exits with: that of all that failed, 4 when those differ, 0 when done"
+    )
     model: str = Field(description="Model name")
     variant: str = Field(description="Variant name")
     workload: str = Field(description="Workload name")
@@ -111,4 +115,7 @@ class Environment(Record):
         description="Versions of perfkit, its plugins, torch, diffusers, transformers"
     )
     git: dict[str, str] = Field(default_factory=dict, description="Commit and state of the working directory's git")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables of the workers that change how torch computes"
+    )
     device: DeviceRecord | None = Field(default=None, description="Where it ran; null when nothing was executed")
