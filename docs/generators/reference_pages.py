@@ -164,6 +164,7 @@ def context_page() -> str:
         template_context.ReportContext,
         template_context.StageRow,
         stage_table.MeasuredRow,
+        stage_table.MemoryRow,
         Family,
         template_context.Page,
     ):

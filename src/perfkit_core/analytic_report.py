@@ -79,6 +79,8 @@ def _stages(tree: CostTree) -> Iterable[StageRecord]:
             parameters=cost.parameters,
             weight_bytes=cost.weight_bytes,
             peak_activation_bytes=tree.memory.activation_bytes.get(name, 0),
+            resident_weight_bytes=tree.memory.resident(name),
+            peak_memory_bytes=tree.memory.peak(name),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 from typing import NamedTuple
 
 from perfkit_core.ops import DTYPE_BYTES, Op
@@ -102,12 +103,25 @@ class MemoryEstimate(NamedTuple):
         kv_cache_bytes: Key/value cache at the end of the run; 0 for diffusion transformers.
         activation_bytes: Peak of live activations per stage, weights excluded.
         peak_bytes: Estimate of the largest allocation: weights, cache and activations together.
+        resident_bytes: Weights resident during each stage; without an entry ``weight_bytes``.
+        stage_bytes: The largest allocation of each stage, weights included; without an entry what is resident and its
+            activations.
     """
 
     weight_bytes: int
     kv_cache_bytes: int
     activation_bytes: Mapping[str, int]
     peak_bytes: int
+    resident_bytes: Mapping[str, int] = MappingProxyType({})
+    stage_bytes: Mapping[str, int] = MappingProxyType({})
+
+    def resident(self, stage: str) -> int:
+        """Return the bytes of the weights that are on the device during a stage."""
+        return self.resident_bytes.get(stage, self.weight_bytes)
+
+    def peak(self, stage: str) -> int:
+        """Return the largest allocation of a stage, in bytes."""
+        return self.stage_bytes.get(stage, self.resident(stage) + self.activation_bytes.get(stage, 0))
 
 
 class CostTree(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.schema.analytic import AnalyticReport, StageRecord
 from perfkit_core.schema.metrics import Metrics, StageTime, Utilisation
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_core.schema.session import MemorySample
@@ -77,6 +77,58 @@ class MeasuredRow(NamedTuple):
         if use.mfu >= use.bandwidth_share:
             return "compute", use.mfu
         return "memory", use.bandwidth_share
+
+
+class MemoryRow(NamedTuple):
+    """Estimated and measured device memory of one stage, in bytes.
+
+    Attributes:
+        stage: The stage as ``analytic/report.json`` has it.
+        above: Estimated peak without the resident weights.
+        peak: The most that torch's allocator had given out during the stage; None without a measurement.
+        measured_above: That without the weights: what was given out before the first stage began, or the estimated
+            weights where stages bring their own.
+    """
+
+    stage: StageRecord
+    above: int
+    peak: int | None
+    measured_above: int | None
+
+    @property
+    def peak_error(self) -> float | None:
+        """How far the estimated peak is from the measured one, relative to that."""
+        return _error(self.stage.peak_memory_bytes, self.peak)
+
+    @property
+    def above_error(self) -> float | None:
+        """The same of the part above the weights."""
+        return _error(self.above, self.measured_above)
+
+
+def memory_rows(metrics: Metrics | None, analytic: AnalyticReport) -> tuple[MemoryRow, ...]:
+    """Return a row per stage, in the order in which they run."""
+    seen = metrics.memory if metrics else {}
+    shared = len({stage.resident_weight_bytes for stage in analytic.stages}) == 1
+    before = min((sample.start_bytes for sample in seen.values()), default=0)
+    rows = []
+    for stage in analytic.stages:
+        sample = seen.get(stage.path)
+        peak = sample.allocated_bytes if sample else None
+        weights = before if shared else stage.resident_weight_bytes
+        rows.append(
+            MemoryRow(
+                stage=stage,
+                above=stage.peak_memory_bytes - stage.resident_weight_bytes,
+                peak=peak,
+                measured_above=None if peak is None else peak - weights,
+            )
+        )
+    return tuple(rows)
+
+
+def _error(estimate: int, measured: int | None) -> float | None:
+    return (estimate - measured) / measured if measured and measured > 0 else None
 
 
 def measured_rows(

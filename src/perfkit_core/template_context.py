@@ -22,7 +22,7 @@ from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import RunIndex
 from perfkit_core.schema.verify import VerifyReport
-from perfkit_core.stage_table import MeasuredRow, measured_rows
+from perfkit_core.stage_table import MeasuredRow, MemoryRow, measured_rows, memory_rows
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -107,6 +107,11 @@ class ReportContext:
     def measured(self) -> tuple[MeasuredRow, ...]:
         """Measured stages and their parts, in the order in which they run; empty when nothing was measured."""
         return measured_rows(self.metrics, self.profile, self.analytic)
+
+    @cached_property
+    def memory(self) -> tuple[MemoryRow, ...]:
+        """Estimated and, on a GPU, measured memory of every stage, in the order in which they run."""
+        return memory_rows(self.metrics, self.analytic)
 
     @cached_property
     def bytes(self) -> int:

@@ -12,6 +12,7 @@ from perfkit_core.errors import ToolError
 from perfkit_core.ops import Op
 
 _INTEGER = {int}
+_PER_STAGE = ("activation_bytes", "resident_bytes", "stage_bytes")
 
 
 def check_tree(tree: object, *, model: str) -> None:
@@ -41,10 +42,10 @@ def _problem(tree: object) -> str:
     memory: object = tree.memory
     if not isinstance(memory, MemoryEstimate):
         return f"a cost tree whose memory is {type(memory).__name__}, not a MemoryEstimate"
-    sizes = {name: value for name, value in memory._asdict().items() if name != "activation_bytes"}
+    sizes = {name: value for name, value in memory._asdict().items() if name not in _PER_STAGE}
     found = (
         _number_problem("memory", sizes)
-        or _number_problem("memory: activation_bytes", memory.activation_bytes)
+        or next(filter(None, (_number_problem(f"memory: {name}", getattr(memory, name)) for name in _PER_STAGE)), "")
         or _number_problem("geometry", tree.geometry)
     )
     return found or _children_problem("", tree.stages, set())

@@ -123,6 +123,7 @@ def test_every_name_of_the_template_context_is_documented(page):
         template_context.ReportContext,
         template_context.StageRow,
         stage_table.MeasuredRow,
+        stage_table.MemoryRow,
         Family,
         template_context.Page,
     ):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from perfkit_core.schema.analytic import StageRecord
 from perfkit_core.schema.metrics import Aggregates, Metrics, RegionTime, StageTime, Utilisation
 from perfkit_core.schema.regions import RegionRow, RegionsReport, RegionTotals
-from perfkit_core.stage_table import MeasuredRow, measured_rows
+from perfkit_core.schema.session import MemorySample
+from perfkit_core.stage_table import MeasuredRow, measured_rows, memory_rows
 
 
 class Analytic:
@@ -90,3 +94,26 @@ def test_the_verdict_names_what_limits_a_stage() -> None:
     assert found["denoise"]._replace(busy=None).verdict.startswith("46.0 % of the compute peak; --backend torch")
     memory = found["decode"]._replace(busy=0.9, use=found["decode"].use.model_copy(update={"bandwidth_share": 0.65}))
     assert memory.verdict == "memory-bound: 65.0 % of peak"
+
+
+@pytest.mark.parametrize(("resident", "above"), [((100, 100), (15, 40)), ((60, 40), (65, 110))])
+def test_memory_above_the_weights_counts_from_what_was_there_before_the_first_stage(
+    resident: tuple[int, int], above: tuple[int, int]
+) -> None:
+    """Weights take more than their bytes in the allocator's blocks; with offloading each stage brings its own."""
+    zero = dict.fromkeys(("calls", "flops", "elementwise_flops", "bytes_read", "bytes_written", "parameters"), 0)
+    stages = tuple(
+        StageRecord(path=path, weight_bytes=0, peak_activation_bytes=1, resident_weight_bytes=weights,
+                    peak_memory_bytes=weights + 12, **zero)
+        for path, weights in zip(("encode", "decode"), resident, strict=True)
+    )  # fmt: skip
+    memory = {
+        "encode": MemorySample(start_bytes=110, allocated_bytes=125, reserved_bytes=200),
+        "decode": MemorySample(start_bytes=113, allocated_bytes=150, reserved_bytes=200),
+    }
+    found = memory_rows(SimpleNamespace(memory=memory), SimpleNamespace(stages=stages))
+    assert [row.measured_above for row in found] == list(above)
+    assert [row.above for row in found] == [12, 12]
+    assert [row.above_error for row in found] == pytest.approx([(12 - one) / one for one in above])
+    assert found[0].peak_error == pytest.approx((resident[0] + 12 - 125) / 125)
+    assert [row.peak for row in memory_rows(None, SimpleNamespace(stages=stages))] == [None, None]

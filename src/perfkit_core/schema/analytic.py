@@ -6,34 +6,40 @@ from typing import Literal
 
 from pydantic import Field
 
-from perfkit_core.schema.base import ANALYTIC_SCHEMA, Record
+from perfkit_core.schema.base import ANALYTIC_SCHEMA, Count, Part, Record
 
 
 class Totals(Record):
     """Sums over the whole run."""
 
-    flops: int = Field(description="Matrix-product, convolution and attention FLOPs (multiply-add = 2)")
-    elementwise_flops: int = Field(description="All other arithmetic, in FLOPs")
-    parameters: int = Field(description="Number of parameters")
-    weight_bytes: int = Field(description="Bytes of all parameters")
-    bytes_read: int = Field(description="Least bytes read, weights included at every call")
-    bytes_written: int = Field(description="Least bytes written")
-    kv_cache_bytes: int = Field(description="Bytes of the key/value cache at the end of the run")
-    peak_memory_bytes: int = Field(description="Estimated peak of allocated device memory, in bytes")
+    flops: Count = Field(description="Matrix-product, convolution and attention FLOPs (multiply-add = 2)")
+    elementwise_flops: Count = Field(description="All other arithmetic, in FLOPs")
+    parameters: Count = Field(description="Number of parameters")
+    weight_bytes: Count = Field(description="Bytes of all parameters")
+    bytes_read: Count = Field(description="Least bytes read, weights included at every call")
+    bytes_written: Count = Field(description="Least bytes written")
+    kv_cache_bytes: Count = Field(description="Bytes of the key/value cache at the end of the run")
+    peak_memory_bytes: Count = Field(description="Estimated peak of allocated device memory, in bytes")
 
 
 class StageRecord(Record):
     """One stage of the run."""
 
     path: str = Field(description="Region path of the stage")
-    calls: int = Field(description="How often the run enters the stage")
-    flops: int = Field(description="FLOPs of the whole run spent in the stage")
-    elementwise_flops: int = Field(description="Other arithmetic of the whole run in the stage, in FLOPs")
-    bytes_read: int = Field(description="Least bytes read in the stage")
-    bytes_written: int = Field(description="Least bytes written in the stage")
-    parameters: int = Field(description="Number of parameters of the stage's modules")
-    weight_bytes: int = Field(description="Bytes of those parameters")
-    peak_activation_bytes: int = Field(description="Estimated peak of live activations, weights excluded, in bytes")
+    calls: Count = Field(description="How often the run enters the stage")
+    flops: Count = Field(description="FLOPs of the whole run spent in the stage")
+    elementwise_flops: Count = Field(description="Other arithmetic of the whole run in the stage, in FLOPs")
+    bytes_read: Count = Field(description="Least bytes read in the stage")
+    bytes_written: Count = Field(description="Least bytes written in the stage")
+    parameters: Count = Field(description="Number of parameters of the stage's modules")
+    weight_bytes: Count = Field(description="Bytes of those parameters")
+    peak_activation_bytes: Count = Field(description="Estimated peak of live activations, weights excluded, in bytes")
+    resident_weight_bytes: Count = Field(
+        default=0, description="Estimated weights on the device meanwhile, also of other stages, in bytes"
+    )
+    peak_memory_bytes: Count = Field(
+        default=0, description="Estimated largest allocation of the stage: resident weights, cache and activations"
+    )
 
 
 class OpRecord(Record):
@@ -41,12 +47,12 @@ class OpRecord(Record):
 
     kind: str = Field(description="linear, matmul, attention, conv, norm, elementwise, embedding or resample")
     name: str = Field(description="The operator, where the kind has several")
-    dims: dict[str, int] = Field(description="Named sizes of one call")
+    dims: dict[str, Count] = Field(description="Named sizes of one call")
     dtype: str = Field(description="Element type of the activations")
-    calls: int = Field(description="Calls with this shape in the whole run")
-    flops: int = Field(description="FLOPs of all those calls")
-    bytes_read: int = Field(description="Least bytes read by all those calls")
-    bytes_written: int = Field(description="Least bytes written by all those calls")
+    calls: Count = Field(description="Calls with this shape in the whole run")
+    flops: Count = Field(description="FLOPs of all those calls")
+    bytes_read: Count = Field(description="Least bytes read by all those calls")
+    bytes_written: Count = Field(description="Least bytes written by all those calls")
 
 
 class ModuleRecord(Record):
@@ -55,21 +61,21 @@ class ModuleRecord(Record):
     path: str = Field(description="Region path")
     kind: str = Field(description="What the module is: linear, conv, attention, norm, block…")
     category: str = Field(description="Group that hotspots and comparisons add the own values to")
-    calls: int = Field(description="Calls in the whole run")
-    flops: int = Field(description="FLOPs of the module and everything called inside it")
-    own_flops: int = Field(description="FLOPs outside any called child")
-    elementwise_flops: int = Field(description="Other arithmetic, inclusive, in FLOPs")
-    own_elementwise_flops: int = Field(description="Other arithmetic outside any called child, in FLOPs")
-    parameters: int = Field(description="Parameters of the module and its children")
-    own_parameters: int = Field(description="Parameters of the module itself")
-    weight_bytes: int = Field(description="Bytes of the parameters, inclusive")
-    own_weight_bytes: int = Field(description="Bytes of the module's own parameters")
-    bytes_read: int = Field(description="Least bytes read in the whole run, inclusive")
-    own_bytes_read: int = Field(description="Least bytes read outside any called child")
-    bytes_written: int = Field(description="Least bytes written in the whole run, inclusive")
-    own_bytes_written: int = Field(description="Least bytes written outside any called child")
-    activation_bytes: int = Field(description="Activations read and written by one call of each operation, inclusive")
-    own_activation_bytes: int = Field(description="The same outside any called child")
+    calls: Count = Field(description="Calls in the whole run")
+    flops: Count = Field(description="FLOPs of the module and everything called inside it")
+    own_flops: Count = Field(description="FLOPs outside any called child")
+    elementwise_flops: Count = Field(description="Other arithmetic, inclusive, in FLOPs")
+    own_elementwise_flops: Count = Field(description="Other arithmetic outside any called child, in FLOPs")
+    parameters: Count = Field(description="Parameters of the module and its children")
+    own_parameters: Count = Field(description="Parameters of the module itself")
+    weight_bytes: Count = Field(description="Bytes of the parameters, inclusive")
+    own_weight_bytes: Count = Field(description="Bytes of the module's own parameters")
+    bytes_read: Count = Field(description="Least bytes read in the whole run, inclusive")
+    own_bytes_read: Count = Field(description="Least bytes read outside any called child")
+    bytes_written: Count = Field(description="Least bytes written in the whole run, inclusive")
+    own_bytes_written: Count = Field(description="Least bytes written outside any called child")
+    activation_bytes: Count = Field(description="Activations read and written by one call of each operation, inclusive")
+    own_activation_bytes: Count = Field(description="The same outside any called child")
     ops: tuple[OpRecord, ...] = Field(description="Own operations")
 
 
@@ -77,10 +83,10 @@ class CategoryRecord(Record):
     """Own values added up per category."""
 
     name: str = Field(description="Category")
-    flops: int = Field(description="Own FLOPs")
-    share: float = Field(description="Part of all FLOPs, 0 to 1")
-    bytes: int = Field(description="Own bytes read and written")
-    bytes_share: float = Field(description="Part of all bytes, 0 to 1")
+    flops: Count = Field(description="Own FLOPs")
+    share: Part = Field(description="Part of all FLOPs, 0 to 1")
+    bytes: Count = Field(description="Own bytes read and written")
+    bytes_share: Part = Field(description="Part of all bytes, 0 to 1")
 
 
 class AnalyticReport(Record):
@@ -94,10 +100,16 @@ class AnalyticReport(Record):
     workload: str = Field(description="Workload name")
     architecture: str = Field(description="Where the architecture was read from: bundled, or the checkpoint directory")
     parameters: dict[str, int | float | bool | str | None] = Field(description="Resolved model and workload parameters")
-    geometry: dict[str, int] = Field(description="Derived sizes, such as tokens and latent frames")
+    geometry: dict[str, Count] = Field(description="Derived sizes, such as tokens and latent frames")
     totals: Totals = Field(description="Sums over the whole run")
     stages: tuple[StageRecord, ...] = Field(description="One record per stage")
     categories: tuple[CategoryRecord, ...] = Field(description="Own values per category, most FLOPs first")
     modules: tuple[ModuleRecord, ...] = Field(description="Every module, parents before children")
     notes: tuple[str, ...] = Field(description="What the reader must know about this workload")
     not_modelled: tuple[str, ...] = Field(description="What the run does that these costs leave out")
+
+    def problem(self) -> str:
+        """Return the first sum in the report that does not add up, or name that stands there twice."""
+        from perfkit_core.schema.consistency import report_problem
+
+        return report_problem(self)

@@ -47,6 +47,7 @@ def memory_estimate(
         kv_cache_bytes=0,
         activation_bytes=activations,
         peak_bytes=resident[worst] + activations[worst],
+        resident_bytes=resident,
     )
 
 
