@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from perfkit_core.errors import MissingError, UsageError
@@ -22,7 +22,9 @@ def read_toml(path: Path) -> Mapping[str, Any]:
 
     try:
         return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deep", fix="correct the file, or remove it") from None
+    except ValueError as error:  # no TOML, or an integer with more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {error}", fix="correct that line, or remove the file") from None
 
 
@@ -42,6 +44,10 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         problem = getattr(error, "problem", None) or "unreadable characters"
         raise UsageError(f"{path} is not valid YAML: {problem}{where}", fix="correct that line") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deep", fix="correct the file") from None
+    except ValueError as error:  # a date that is none, or an integer with more digits than Python reads
+        raise UsageError(f"{path} is not valid YAML: {error!s:.200}", fix="correct that value") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} holds no settings", fix="use the config.yaml of a run")
     return values
@@ -86,6 +92,25 @@ def _yaml_scalar(value: Any) -> str:
 
 def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
+def name_inside(name: str, *, reserved: str) -> str:
+    """Return the name of a file, relative to a directory, in its plain form.
+
+    Args:
+        reserved: The one file of the directory that has a writer of its own.
+
+    Raises:
+        UsageError: The name is empty, leads out of the directory, or is the reserved one.
+    """
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+        reason = "it names no file below the run directory"
+    elif path == PurePath(reserved):
+        reason = "perfkit writes that one itself"
+    else:
+        return path.as_posix()
+    raise UsageError(f"{name!r:.200} cannot be a file of a run: {reason}", fix="a name such as exports/table.csv")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,39 +12,103 @@ from perfkit_core.schema.base import Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
+_INDEX, _CONFIG = "run.json", "config.yaml"
 
-def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord:
+
+def read_record(path: Path, kind: type[AnyRecord], *, check: Callable[[AnyRecord], str] | None = None) -> AnyRecord:
     """Read one persisted record.
 
+    Args:
+        check: Returns what in the record contradicts other files of its run; empty when nothing does.
+
     Raises:
-        DamagedFileError: The file is missing, no JSON, of an unknown schema, or has wrong fields.
-        MissingError: The file exists and cannot be read.
+        DamagedFileError: The file is missing, no regular file, no JSON, of an unknown schema, has wrong fields,
+            or its values contradict each other.
+        MissingError: The file exists and may not be read.
     """
     from pydantic import ValidationError
 
+    text = _read(path)
     try:
-        text = path.read_bytes()
+        record = kind.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _unfit(path, kind, text, error.errors(include_url=False)) from None
+    problem = record.problem() or (check(record) if check else "")
+    if problem:
+        raise _damaged(path, problem)
+    return record
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise _damaged(path, "it is a directory" if path.is_dir() else "it is no regular file")
+        return path.read_bytes()
     except FileNotFoundError:
-        raise DamagedFileError(f"{path} is missing although the run lists it", fix="repeat the run") from None
+        raise DamagedFileError(f"{path} is missing although the run lists it", fix=_again(path)) from None
+    except MemoryError:
+        raise _damaged(path, "it is larger than the memory of this machine") from None
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise _damaged(path, kind, text, error.errors(include_url=False)[0]) from None
 
 
-def _damaged(path: Path, kind: type[Record], text: bytes, problem: Mapping[str, Any]) -> DamagedFileError:
+def _unfit(path: Path, kind: type[Record], text: bytes, problems: list[Any]) -> DamagedFileError:
+    """Return the error for text that is no record of this kind."""
     known = kind.model_fields["schema_"].default
-    try:
-        content = json.loads(text)
-    except ValueError as error:  # also undecodable bytes
-        return DamagedFileError(f"{path} is damaged: {error!s:.120}", fix="repeat the run")
-    found = content.get("schema") if isinstance(content, dict) else None
+    first: Mapping[str, Any] = problems[0]
+    if first["type"] == "json_invalid":
+        return _damaged(path, first["msg"])
+    content = _object(text)
+    found = content.get("schema")
     if found != known:
         return DamagedFileError(
             f"{path} follows schema {found!r:.60}; this version reads {known!r}",
-            fix="upgrade perfkit-core" if found is not None else "repeat the run",
+            fix="upgrade perfkit-core" if found is not None else _again(path),
         )
-    where = ".".join(str(part) for part in problem["loc"])
-    return DamagedFileError(f"{path} is damaged: {where}: {problem['msg']!s:.120}", fix="repeat the run")
+    extra = next((problem for problem in problems if problem["type"] == "extra_forbidden"), None)
+    if extra is not None:
+        return _newer(path, ".".join(map(str, extra["loc"])), content)
+    return _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']:.100}")
+
+
+def _newer(path: Path, field: str, content: Mapping[str, Any]) -> DamagedFileError:
+    """Return the error for a field that this version does not know."""
+    version = content.get("perfkit_version") or _version_of_run(path)
+    by = f"; perfkit {version!s:.40} wrote it" if version else ""
+    return DamagedFileError(
+        f"{path} has a field that this version of perfkit does not know: {field:.80}{by}",
+        fix=f"if a newer perfkit wrote it, upgrade perfkit-core; else {_again(path)}",
+    )
+
+
+def _version_of_run(path: Path) -> object:
+    """Return the version that the index beside or above the file names; None where there is none."""
+    for folder in (path.parent, path.parent.parent):
+        index = folder / _INDEX
+        if index != path and index.is_file():
+            try:
+                return _object(index.read_bytes()).get("perfkit_version")
+            except OSError:  # not readable: the version is a hint alone
+                return None
+    return None
+
+
+def _object(text: bytes) -> Mapping[str, Any]:
+    """Return JSON that is an object; an empty one for anything else."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):  # also undecodable bytes and integers of too many digits
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _damaged(path: Path, problem: str) -> DamagedFileError:
+    return DamagedFileError(f"{path} is damaged: {problem:.300}", fix=_again(path))
+
+
+def _again(path: Path) -> str:
+    """Return how to repeat the run that the file belongs to."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / _CONFIG).is_file():
+            return f"repeat the run: perfkit run --config {folder / _CONFIG} --out NEW"
+    return "repeat the run"

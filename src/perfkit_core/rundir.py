@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core.errors import MissingError, UsageError
+from perfkit_core.files import name_inside, yaml_text
 from perfkit_core.files import write_atomically as write_atomically  # noqa: PLC0414 - part of this interface too
-from perfkit_core.files import yaml_text
 from perfkit_core.records import AnyRecord
 from perfkit_core.records import read_record as read_record  # noqa: PLC0414 - part of this interface too
 from perfkit_core.schema.base import Record
@@ -64,8 +64,9 @@ class Run:
             DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
         """
         from perfkit_core.schema.analytic import AnalyticReport
+        from perfkit_core.schema.consistency import report_of_index_problem
 
-        return self._listed(ANALYTIC_REPORT, AnalyticReport)
+        return self._listed(ANALYTIC_REPORT, AnalyticReport, report_of_index_problem)
 
     @cached_property
     def verification(self) -> VerifyReport | None:
@@ -74,9 +75,10 @@ class Run:
         Raises:
             DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
         """
+        from perfkit_core.schema.consistency import verification_of_index_problem
         from perfkit_core.schema.verify import VerifyReport
 
-        return self._listed(VERIFY_LAYERS, VerifyReport)
+        return self._listed(VERIFY_LAYERS, VerifyReport, verification_of_index_problem)
 
     @cached_property
     def metrics(self) -> Metrics | None:
@@ -100,8 +102,12 @@ class Run:
 
         return self._listed(REGIONS, RegionsReport)
 
-    def _listed(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
-        return read_record(self.path / name, kind) if name in self.index.files else None
+    def _listed(
+        self, name: str, kind: type[AnyRecord], check: Callable[[AnyRecord, RunIndex], str] | None = None
+    ) -> AnyRecord | None:
+        if name not in self.index.files:
+            return None
+        return read_record(self.path / name, kind, check=lambda record: check(record, self.index) if check else "")
 
 
 class RunWriter:
@@ -128,7 +134,13 @@ class RunWriter:
         write_atomically(self.path / INDEX, self.index.model_dump_json(indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write ``text`` to ``name``, a path relative to the run directory, and return the full path."""
+        """Write ``text`` to ``name``, a path relative to the run directory, and return the full path.
+
+        Raises:
+            UsageError: The name is empty, leads out of the run, or is that of the index.
+            MissingError: The file cannot be written.
+        """
+        name = name_inside(name, reserved=INDEX)
         target = self.path / name
         write_atomically(target, text)
         self._files.add(name)
@@ -268,10 +280,21 @@ def load_run(path: Path) -> Run:
     """
     index = path / INDEX
     try:
+        if path.name == INDEX and path.is_file():  # the index itself was named
+            path, index = path.parent, path
         found = index.exists()
     except OSError as error:  # a name too long, or a directory that may not be searched
         raise MissingError(f"cannot read {path!s:.200}: {error.strerror}", fix="check the path") from None
     if not found:
-        reason = f"{path} holds no {INDEX}" if path.exists() else f"there is no run at {path}"
-        raise MissingError(reason, fix="name the directory of a run; perfkit run --out DIR makes one")
+        raise _no_run(path)
     return Run(path=path, index=read_record(index, RunIndex))
+
+
+def _no_run(path: Path) -> MissingError:
+    """Return the error for a path without a run; a file inside a run is told from other mistakes."""
+    above = next((folder for folder in path.absolute().parents if (folder / INDEX).is_file()), None)
+    if above is not None and path.exists():
+        shown = next((folder for folder in path.parents if folder.absolute() == above), above)
+        return MissingError(f"{path} is part of the run {shown}, not a run", fix=f"name the run: {shown}")
+    reason = f"{path} holds no {INDEX}" if path.exists() else f"there is no run at {path}"
+    return MissingError(reason, fix="name the directory of a run; perfkit run --out DIR makes one")

@@ -228,6 +228,8 @@ def test_an_index_without_report(cli: Command, made: Path) -> None:
     index = json.loads((made / "run.json").read_text())
     index["files"].remove("analytic/report.json")
     (made / "run.json").write_text(json.dumps(index))
+    assert_refused(cli("hotspots", "R"), 5, "R/run.json", "files: analytic/report.json is not among them")
+    (made / "run.json").write_text(json.dumps({**index, "totals": None, "stages": []}))
     assert_refused(cli("hotspots", "R"), 3, "analytic/report.json")
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from perfkit_core.schema.base import ENVIRONMENT_SCHEMA, RUN_SCHEMA, Record
+from perfkit_core.schema.base import ENVIRONMENT_SCHEMA, RUN_SCHEMA, Count, Record
 
 PassStatus = Literal["pending", "running", "done", "failed"]
 RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
@@ -15,21 +15,21 @@ RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
 class RunTotals(Record):
     """The four numbers of a run that everything else explains."""
 
-    flops: int = Field(description="FLOPs of the whole run")
-    parameters: int = Field(description="Number of parameters")
-    weight_bytes: int = Field(description="Bytes of all parameters")
-    peak_memory_bytes: int = Field(description="Estimated peak of allocated device memory, in bytes")
+    flops: Count = Field(description="FLOPs of the whole run")
+    parameters: Count = Field(description="Number of parameters")
+    weight_bytes: Count = Field(description="Bytes of all parameters")
+    peak_memory_bytes: Count = Field(description="Estimated peak of allocated device memory, in bytes")
 
 
 class RunStage(Record):
     """A stage as the run index shows it."""
 
     path: str = Field(description="Region path of the stage")
-    calls: int = Field(description="How often the run enters the stage")
-    flops: int = Field(description="FLOPs of the whole run spent in the stage")
-    bytes_read: int = Field(description="Least bytes read in the stage")
-    bytes_written: int = Field(description="Least bytes written in the stage")
-    parameters: int = Field(description="Number of parameters of the stage's modules")
+    calls: Count = Field(description="How often the run enters the stage")
+    flops: Count = Field(description="FLOPs of the whole run spent in the stage")
+    bytes_read: Count = Field(description="Least bytes read in the stage")
+    bytes_written: Count = Field(description="Least bytes written in the stage")
+    parameters: Count = Field(description="Number of parameters of the stage's modules")
 
 
 class PassRecord(Record):
@@ -37,7 +37,7 @@ class PassRecord(Record):
 
     backend: str = Field(description="Backend name")
     status: PassStatus = Field(description="How far the pass got")
-    seconds: float = Field(description="Wall time of the pass, in seconds")
+    seconds: float = Field(ge=0, description="Wall time of the pass, in seconds")
     error: str = Field(default="", description="Why it failed, in one line")
     exit_code: int = Field(default=0, description="Exit code that goes with the error; 0 when it did not fail")
     directory: str = Field(default="", description="Directory of its logs and artifacts; empty without any")
@@ -74,6 +74,12 @@ class RunIndex(Record):
     notes: tuple[str, ...] = Field(default=(), description="What the reader must know about this run, one line each")
     passes: tuple[PassRecord, ...] = Field(description="Passes in order")
     files: tuple[str, ...] = Field(description="Files of the run, relative to its directory, sorted")
+
+    def problem(self) -> str:
+        """Return which totals are not those of the stages, or which file name leads out of the run."""
+        from perfkit_core.schema.consistency import index_problem
+
+        return index_problem(self)
 
 
 class GpuRecord(Record):

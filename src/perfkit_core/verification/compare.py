@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from perfkit_core.costtree import CostTree, Node
+from perfkit_core.schema.consistency import relative_difference
 from perfkit_core.schema.verify import BytesRecord, EndToEnd, LayerRecord, Unmatched, Verdict, VerifyReport
 from perfkit_core.verification.count import CountedModule
 
@@ -59,12 +60,6 @@ def compare_tree(
         end_to_end=end_to_end,
         methods=methods,
     )
-
-
-def relative_difference(expected: int, counted: int) -> float:
-    """Return ``|expected - counted|`` over the larger of the two; 0 when both are 0."""
-    larger = max(abs(expected), abs(counted))
-    return abs(expected - counted) / larger if larger else 0.0
 
 
 def _layer(path: str, node: Node | None, module: CountedModule | None, tolerance: float) -> LayerRecord:
