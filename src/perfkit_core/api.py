@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from perfkit_core import rundir
 from perfkit_core.comparing import fail_if_above, write_comparison
@@ -70,46 +70,70 @@ def estimate(
 
 
 def run(
-    model: str,
+    model: str | None = None,
     *,
     variant: str | None = None,
     workload: str | None = None,
     checkpoint: StrPath | None = None,
     options: Mapping[str, Any] | None = None,
     backends: Sequence[str] = (),
+    device: str | None = None,
+    repeats: int | None = None,
+    warmup: int | None = None,
+    measure_steps: int | Literal["all"] | None = None,
+    region_depth: int | None = None,
+    max_minutes: float | None = None,
+    seed: int | None = None,
     exporters: Sequence[str] = (),
     out: StrPath | None = None,
+    config: StrPath | None = None,
     template: str | None = None,
     template_dir: StrPath | None = None,
 ) -> Run:
-    """Analyse a model on a workload and write a run directory.
+    """Analyse a model on a workload and write a run directory, as ``perfkit run`` does.
 
-    A pass that fails does not raise: look at ``index.status`` and ``index.error`` of the result.
+    A pass that fails does not raise: look at ``index.status``, ``index.error`` and ``index.exit_code`` of the result.
 
     Args:
-        model: Model name.
+        model: Model name; may be left out when ``config`` has it.
         variant: Variant; the model's first by default.
         workload: Workload; the variant's own by default.
         checkpoint: Directory to read the architecture from instead of bundled metadata.
         options: Overrides of model and workload parameters; ``backend.name`` for those of backends.
-        backends: Backends besides ``analytic``.
+        backends: Backends besides ``analytic``; without any, ``wall_clock`` where there is a CUDA device.
+        device: Where to measure: ``auto``, ``cpu`` or ``cuda:N``; ``auto`` by default.
+        repeats: Measured runs of the workload per pass; 3 by default.
+        warmup: Runs before them; 1 by default.
+        measure_steps: Iterations of every long loop to measure, or ``all``; each loop's own number by default.
+        region_depth: Levels of modules below the stage to measure; 2 by default.
+        max_minutes: Minutes after which a pass is ended, and what it has is kept; no limit by default.
+        seed: Seed of random weights and inputs; 0 by default.
         exporters: Exporters to run after the passes.
         out: Run directory; a new one below ``perfkit-runs/`` by default.
+        config: Settings file, for example ``config.yaml`` of a run to repeat; other arguments go before it.
         template: Template of the report.
         template_dir: Directory with template overrides.
 
     Raises:
         UsageError: A name or value is unknown or does not fit, or ``out`` cannot be used.
-        MissingError: A plugin or file is missing, or a file cannot be written.
+        MissingError: A plugin, device or file is missing, or a file cannot be written.
     """
     return run_resolved(
         _settings(
+            config=config,
             model=model,
             variant=variant,
             workload=workload,
             checkpoint=checkpoint,
             set=dict(options or {}),
             backends=tuple(backends),
+            device=device,
+            repeats=repeats,
+            warmup=warmup,
+            measure_steps=measure_steps,
+            region_depth=region_depth,
+            max_minutes=max_minutes,
+            seed=seed,
             exporters=tuple(exporters),
             out=out,
             template=template,
@@ -258,6 +282,7 @@ def _registry() -> Registry:
     return registry()
 
 
-def _settings(**values: Any) -> ResolvedSettings:
+def _settings(*, config: StrPath | None = None, **values: Any) -> ResolvedSettings:
     given = {name: value for name, value in values.items() if value is not None}
-    return load_settings(given, environ={}, directory=Path("/"))
+    file = None if config is None else Path(config)
+    return load_settings(given, config=file, environ={}, directory=Path("/"))
