@@ -28,7 +28,7 @@ from perfkit_core.schema.session import RunSample
 from perfkit_core.specs import ModelRequest
 from perfkit_core.workload import BuildContext
 
-DEVICE, TOKENS, ROUNDS = "cuda:0", 33, 7
+DEVICE, TOKENS, ROUNDS = "cuda:0", 33, 15
 
 
 def main() -> None:
@@ -77,6 +77,7 @@ def bare_decoding(model: Any, prompt: int) -> float:
     no_mask = {"attention_mask": {"full_attention": None}, "past_key_values": cache, "use_cache": True}
     hidden = language(inputs_embeds=start, position_ids=positions[None, :prompt], **no_mask).last_hidden_state
     token = head(hidden[:, -1:])[:, -1].argmax(-1)[:, None]
+    torch.cuda.synchronize()
     times = []
     for end in range(prompt, prompt + TOKENS):
         before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]

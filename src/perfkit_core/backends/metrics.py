@@ -74,7 +74,7 @@ def metrics(
         region_overhead_ns=overhead["region_ns"],
         stage_overhead_ns=overhead["stage_ns"],
         region_overhead_share=_overhead(plain[-1], overhead),
-        detailed_overhead_share=_overhead(inside[-1], overhead) if inside else None,
+        detailed_run_ms=float(_mean([run.whole for run in detailed])) / _MS if detailed else None,
         hidden=session.hidden,
         warnings=tuple(_warnings(aggregates, session)),
     )

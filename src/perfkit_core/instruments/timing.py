@@ -67,6 +67,8 @@ class TimingRecorder(Recorder):
         stack = self._positions()
         if not stack and self._memory:
             self._memory.enter(path)
+        if iteration is not None and iteration.is_warmup and iteration.index == 0:
+            self._synchronise()  # else what is still queued hides, in the few iterations measured, waits for the host
         opened = _Open(path, stack[-1] if stack else -1, iteration, named, self._event())
         with self._lock:
             stack.append(len(self._instances))

@@ -119,8 +119,8 @@ class Metrics(Record):
         default=0.0, description="The same of a stage, where the allocator is asked for its peak, in nanoseconds"
     )
     region_overhead_share: float = Field(description="Part of a measured run that goes into regions, 0 to 1")
-    detailed_overhead_share: float | None = Field(
-        default=None, description="Part of a detailed run that goes into regions, 0 to 1; null without such a run"
+    detailed_run_ms: float | None = Field(
+        default=None, description="Mean milliseconds of a detailed run, which its regions make longer; null without one"
     )
     hidden: dict[str, str] = Field(description="Regions that cannot be seen into, and why")
     warnings: tuple[str, ...] = Field(description="What makes these numbers doubtful, one line each")
