@@ -98,3 +98,18 @@ def test_an_unknown_gpu_has_no_mfu_and_the_message_says_how_to_add_it() -> None:
     assert found.peaks is None
     assert "'Some GPU'" in found.mfu_missing
     assert "perfkit_devices" in found.mfu_missing
+
+
+def test_energy_of_a_page_counts_the_iterations_that_were_left_out() -> None:
+    loop = {"parent": -1, "host_ns": 1, "device_ns": 10_000, "total": 10, "warmup": 0, "measured": 2}
+    regions = tuple(RegionSample(path="decode", index=index, **loop) for index in range(2))
+    run = RunSample(index=0, warmup=False, wall_ns=25_000, energy_mj=10, regions=regions)
+    context = SimpleNamespace(tree=None, devices=builtin_devices())
+    session = Session(device=gpu("NVIDIA H200", tf32=False), complete=True, units={"pages": 2.0})
+    overhead = {"region_ns": 0.0, "stage_ns": 0.0}
+    found = metrics([run], session, context, source="passes/01-wall_clock", overhead=overhead).aggregates
+    assert found.run_ms.mean == pytest.approx(0.105)  # 5 us outside, and 10 iterations of 10 us
+    assert found.energy_j.mean == pytest.approx(0.01)
+    assert found.energy_per_unit_j["pages"].mean == pytest.approx(0.01 * 105 / 25 / 2)
+    assert metrics([run.model_copy(update={"energy_mj": None})], session, context, source="", overhead=overhead
+                   ).aggregates.energy_per_unit_j == {}  # fmt: skip

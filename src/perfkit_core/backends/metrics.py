@@ -114,7 +114,20 @@ def _aggregates(
         ttft_ms=_instances("prefill", runs),
         time_per_output_token_ms=_instances("decode", runs),
         energy_j=statistics(energy) if energy else None,
+        energy_per_unit_j=_energy_per_unit(samples, whole, units),
     )
+
+
+def _energy_per_unit(
+    samples: Sequence[RunSample], whole: Sequence[float], units: Mapping[str, float]
+) -> dict[str, Statistics]:
+    """Return joules per unit: iterations that were left out would have drawn the same power as those measured."""
+    used = [
+        sample.energy_mj / 1000 * time / sample.wall_ns
+        for sample, time in zip(samples, whole, strict=True)
+        if sample.energy_mj is not None and sample.wall_ns
+    ]
+    return {unit: statistics([joules / amount for joules in used]) for unit, amount in units.items() if used and amount}
 
 
 def statistics(values: Sequence[float]) -> Statistics:

@@ -88,6 +88,11 @@ class Aggregates(Record):
     ttft_ms: Statistics | None = Field(description="One prefill: time to the first token, in milliseconds")
     time_per_output_token_ms: Statistics | None = Field(description="One decoded token, in milliseconds")
     energy_j: Statistics | None = Field(description="GPU energy of one run as executed, in joules; null when unknown")
+    energy_per_unit_j: dict[str, Statistics] = Field(
+        default_factory=dict,
+        description="GPU energy per unit of what the workload produces, in joules: mean power of the run as executed "
+        "times the time of the whole run; empty when unknown",
+    )
 
 
 class Metrics(Record):
