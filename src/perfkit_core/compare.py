@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from perfkit_core.agreement import agreement_of
 from perfkit_core.errors import UsageError
 from perfkit_core.hotspots import (
     OWN_VALUES,
@@ -17,7 +18,15 @@ from perfkit_core.hotspots import (
     part,
     times,
 )
-from perfkit_core.schema.analysis import CategoryChange, Change, Comparison, Contributor, Measure, ValueChange
+from perfkit_core.schema.analysis import (
+    Agreement,
+    CategoryChange,
+    Change,
+    Comparison,
+    Contributor,
+    Measure,
+    ValueChange,
+)
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.units import format_change, format_quantity, format_share
 
@@ -58,9 +67,17 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
         first, second = analytic_report_of(base, "flops"), analytic_report_of(head, "flops")
         values, changed = times(base), times(head)
         groups = categories_of(values, first), categories_of(changed, second)
-        return _comparison((values, changed), groups, (first, second), by=by, top=top, names=names)
+        found = _comparison((values, changed), groups, (first, second), by=by, top=top, names=names)
+        return _with_agreement(found, agreement_of(base, head))
     before, after = analytic_report_of(base, by), analytic_report_of(head, by)
     return compare_reports(before, after, by=by, top=top, names=names)
+
+
+def _with_agreement(comparison: Comparison, agreement: Agreement | None) -> Comparison:
+    if agreement is None:
+        return comparison
+    verdict = f"{agreement.text} {comparison.verdict[0].upper()}{comparison.verdict[1:]}"
+    return comparison.model_copy(update={"agreement": agreement, "verdict": verdict})
 
 
 def compare_reports(

@@ -71,6 +71,32 @@ class ValueChange(Record):
     head: Any = Field(description="Value in the head run")
 
 
+class TimeAgreement(Record):
+    """The mean time of the whole run, or of a stage, in both runs."""
+
+    path: str = Field(description="Region path of the stage; empty for the whole run")
+    base_ms: float = Field(description="Mean in the base run, in milliseconds")
+    head_ms: float = Field(description="Mean in the head run, in milliseconds")
+    relative_change: float = Field(description="head / base - 1")
+    low: float | None = Field(
+        description="Least change that both 95 % intervals allow; null for a single run on a side"
+    )
+    high: float | None = Field(description="Largest change that they allow")
+    agrees: bool = Field(description="Whether the change of the means is within the limit")
+    certain: bool = Field(description="Whether that holds for all of low to high")
+
+
+class Agreement(Record):
+    """Whether two runs took the same time."""
+
+    limit: float = Field(description="Largest relative change at which times agree")
+    agrees: bool = Field(description="Whether the whole runs agree")
+    certain: bool = Field(description="Whether that holds for every change that the 95 % intervals allow")
+    whole: TimeAgreement = Field(description="The whole run")
+    stages: tuple[TimeAgreement, ...] = Field(description="Stages that both runs measured, in order")
+    text: str = Field(description="The same in one sentence")
+
+
 class Comparison(Record):
     """What accounts for the difference between two runs."""
 
@@ -87,4 +113,9 @@ class Comparison(Record):
     contributors: tuple[Contributor, ...] = Field(description="Modules, largest change first, ties by path")
     other_contributors: int = Field(description="Change of all modules not listed")
     categories: tuple[CategoryChange, ...] = Field(description="Categories, largest change first, ties by name")
-    verdict: str = Field(description="One sentence: what changed, by how much, mostly where")
+    agreement: Agreement | None = Field(
+        default=None, description="Whether unprofiled times agree (by time); null when a run has none"
+    )
+    verdict: str = Field(
+        description="One sentence: what changed, by how much, mostly where; by time also: do they agree"
+    )
