@@ -57,6 +57,19 @@ def test_getting_started_runs_as_written(page, execute, tmp_path):
     assert printed[-1].startswith("FLOPs fall from ")
 
 
+def test_measure_runs_as_written(page, execute, tmp_path):
+    text = page("measure.md")
+    for line in text.shell():
+        execute(line, tmp_path)
+    names = re.findall(r"^\| `([\w./-]+)` \|", text.text, re.MULTILINE)
+    assert len(names) > 5
+    for name in names:
+        assert (tmp_path / "M" / name).is_file(), name
+    (code,) = [code for file, language, code in text.blocks if language == "python"]
+    (tmp_path / "own.py").write_text(code)
+    assert execute("python own.py", tmp_path).strip() == "ab"
+
+
 def test_the_code_of_templates_runs_as_written(page, execute, tmp_path):
     text = page("templates.md")
     api.run("wan2_1", variant="tiny", out=tmp_path / "R")
