@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from perfkit_core.environment import worker_environment
 from perfkit_core.plan import Plan
@@ -20,9 +21,9 @@ def assumptions(plan: Plan, run: Run) -> str:
     lines = [
         "# Assumptions",
         "",
-        f"* Model: {subject.model.name}, variant {subject.request.variant}",
-        f"* Workload: {subject.workload.name}",
-        f"* Architecture: {architecture}",
+        f"* Model: {_text(subject.model.name)}, variant {_text(subject.request.variant)}",
+        f"* Workload: {_text(subject.workload.name)}",
+        f"* Architecture: {_text(architecture)}",
         *_execution(plan, run),
         "* A multiply-add is 2 FLOPs; bytes are the least an ideal kernel moves, per operation",
         "",
@@ -32,11 +33,11 @@ def assumptions(plan: Plan, run: Run) -> str:
         "|---|---|---|",
     ]
     for name, value in plan.settings.set.items():
-        lines.append(f"| {name} | {_cell(value)} | {_cell(plan.origins.get(f'set.{name}', ''))} |")
+        lines.append(f"| {_text(name)} | {_text(value)} | {_text(plan.origins.get(f'set.{name}', ''))} |")
     for title, entries in (
-        ("Derived sizes", [f"{name}: {value}" for name, value in tree.geometry.items()] if tree else []),
-        ("Notes", list(tree.notes) if tree else []),
-        ("Not modelled", list(tree.not_modelled) if tree else []),
+        ("Derived sizes", [f"{_text(name)}: {value}" for name, value in tree.geometry.items()] if tree else []),
+        ("Notes", [_line(note) for note in tree.notes] if tree else []),
+        ("Not modelled", [_line(part) for part in tree.not_modelled] if tree else []),
     ):
         if entries:
             lines += ["", f"## {title}", "", *(f"* {entry}" for entry in entries)]
@@ -46,11 +47,11 @@ def assumptions(plan: Plan, run: Run) -> str:
 def _execution(plan: Plan, run: Run) -> list[str]:
     """Say where and how the workload was executed, or that it was not."""
     if not run.index.device:
-        reasons = [f"* Device: none. {note}" for note in plan.notes] or ["* Device: none; nothing was executed"]
+        reasons = [f"* Device: none. {_line(note)}" for note in plan.notes] or ["* Device: none; nothing was executed"]
         return ["* Weights: none are read; costs follow from the architecture alone", *reasons]
     how, checkpoint = plan.measure, plan.subject.request.checkpoint
     lines = [
-        f"* Weights: {f'read from {checkpoint}' if checkpoint else f'random, seed {how.seed}'}",
+        f"* Weights: {f'read from {_text(checkpoint)}' if checkpoint else f'random, seed {how.seed}'}",
         f"* Device: {run.index.device}; measured passes repeat {how.repeats} times after {how.warmup} of warm-up",
         *_waiting(run),
         f"* Regions: watched modules to {how.region_depth} levels below the stage",
@@ -62,7 +63,7 @@ def _execution(plan: Plan, run: Run) -> list[str]:
     metrics = run.metrics
     for name, time in (metrics.aggregates.step_ms if metrics else {}).items():
         if time.scaled_from:
-            lines.append(f"* Loop {name}: {time.scaled_from} of {time.scaled_to} iterations were measured")
+            lines.append(f"* Loop {_text(name)}: {time.scaled_from} of {time.scaled_to} iterations were measured")
     return lines
 
 
@@ -74,6 +75,14 @@ def _waiting(run: Run) -> list[str]:
     return [f"* Idle processor threads sleep (OMP_WAIT_POLICY={policy}); ACTIVE suits a machine that does nothing else"]
 
 
-def _cell(value: object) -> str:
+def _line(sentence: str) -> str:
+    """Return a sentence that a plugin wrote, on one line; markdown in it is meant."""
+    return " ".join(sentence.split())
+
+
+def _text(value: object) -> str:
+    """Return a name, path or value such that markdown shows it as it is, in a table too."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    # An underscore inside a word is no emphasis, and names are full of them.
+    return re.sub(r"[\\`*\[\]<>|~&]|\b_|_\b", lambda found: "\\" + found[0], shown)

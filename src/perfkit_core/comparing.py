@@ -14,6 +14,8 @@ from perfkit_core.schema.analysis import Comparison
 def write_comparison(comparison: Comparison, base: Run, head: Run, *, out: Path | None = None) -> tuple[Path, ...]:
     """Write a comparison as ``<base name>.json`` and ``.md`` and return both files.
 
+    Where a comparison with another run of that name is already there, it is ``<base name>-2`` and so on.
+
     Args:
         comparison: What ``compare`` returned for the two runs.
         base: Its base run.
@@ -25,7 +27,7 @@ def write_comparison(comparison: Comparison, base: Run, head: Run, *, out: Path 
     """
     from perfkit_core.report import render_comparison
 
-    name = base.path.resolve().name
+    name = _name(base, head.path / "compare" if out is None else out)
     texts = {".json": comparison.model_dump_json(indent=1) + "\n", ".md": render_comparison(comparison)}
     if out is None:
         writer = rundir.open_run(head.path)
@@ -35,6 +37,26 @@ def write_comparison(comparison: Comparison, base: Run, head: Run, *, out: Path 
     for suffix, text in texts.items():
         write_atomically(out / f"{name}{suffix}", text)
     return tuple(out / f"{name}{suffix}" for suffix in texts)
+
+
+def _name(base: Run, directory: Path) -> str:
+    """Return the base run's name; with a number where a comparison with another run of that name is there."""
+    own = base.path.resolve()
+    name, number = own.name, 1
+    while _written_base(directory / f"{name}.json") not in (None, own):
+        number += 1
+        name = f"{own.name}-{number}"
+    return name
+
+
+def _written_base(path: Path) -> Path | None:
+    """Return the base run of a comparison written before; None where nothing worth keeping is."""
+    from pydantic import ValidationError
+
+    try:
+        return Path(Comparison.model_validate_json(path.read_bytes()).base).resolve()
+    except (OSError, ValidationError):  # none, or no comparison of this version
+        return None
 
 
 def fail_if_above(comparison: Comparison, limit: float) -> None:

@@ -92,10 +92,15 @@ def one_line(error: BaseException) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` with the closest known names, or the list of all of them."""
-    import difflib
-
     options = sorted(known)
-    close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    close = close_names(name, options)
     if close:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
     return "known: " + ", ".join(options) if options else "none is installed"
+
+
+def close_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three known names that ``name`` may be a misspelling of, the nearest first."""
+    import difflib
+
+    return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)

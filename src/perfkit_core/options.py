@@ -34,7 +34,8 @@ def build_options(kind: type[AnyOptions], values: Mapping[str, Any], *, owner: s
     """
     for name in values:
         if name not in kind.model_fields:
-            raise UsageError(f"unknown parameter {name!r} of {owner}", fix=nearest(name, kind.model_fields))
+            fix = nearest(name, kind.model_fields) if kind.model_fields else f"{owner} has no parameters: leave it out"
+            raise UsageError(f"unknown parameter {name!r} of {owner}", fix=fix)
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
-from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
+from perfkit_core.errors import MissingError, PerfkitError, UsageError, close_names, nearest
 from perfkit_core.plugins import DISABLE, Kind, PluginStatus, Probed, normalised, probe_plugins
 from perfkit_core.spec_checks import spec_name
 from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
@@ -48,7 +48,8 @@ class Registry:
 
     * ``UsageError`` when nothing has that name; the nearest names are suggested;
     * ``MissingError`` when the name is refused because of a clash (both distributions are named), or when a
-      plugin that is not active provides it, or by its own name looks as if it would.
+      plugin that is not active provides it, or by its own name looks as if it would, or when plugins are
+      disabled and no name is near.
 
     Args:
         probed: The installed plugins.
@@ -146,6 +147,14 @@ class Registry:
                     if plugin.status == "disabled"
                     else "see: perfkit plugins --verbose",
                 )
+        known = list(known)
+        disabled = [f"{plugin.name!r} of {plugin.distribution}" for plugin in failed if plugin.status == "disabled"]
+        if disabled and not close_names(name, known):
+            # What a disabled plugin provides is not known without running its code, which is what was forbidden.
+            return MissingError(
+                f"no active plugin provides {_TITLES[kind]} {name!r}{of}; disabled: {', '.join(disabled)}",
+                fix=f"if a disabled plugin provides it, remove that plugin from {DISABLE}",
+            )
         advice = nearest(name, known)
         broken = [plugin.name for plugin in failed if plugin.status != "disabled"]
         if broken:

@@ -80,17 +80,6 @@ def render_comparison(
     return _markdown(lookup, name, variables)
 
 
-def list_templates(*, template_dir: Path | None = None) -> list[dict[str, str]]:
-    """Return every template that ``--template`` can name, with its distribution, version, summary, origin and path.
-
-    Raises:
-        UsageError: ``template_dir`` is no directory.
-    """
-    from perfkit_core import template_lookup
-
-    return [info.as_dict() for info in template_lookup.list_templates(template_dir=template_dir)]
-
-
 def _check_format(template: str, fmt: str) -> None:
     if fmt not in FORMATS:
         raise UsageError(f"unknown format {fmt!r}", fix=nearest(fmt, FORMATS))

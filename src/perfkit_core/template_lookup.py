@@ -61,17 +61,6 @@ class TemplateInfo:
     distribution: str
     version: str
 
-    def as_dict(self) -> dict[str, str]:
-        """Return plain text values, for ``perfkit list templates``."""
-        return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "summary": self.summary,
-            "origin": self.origin,
-            "path": str(self.path),
-        }
-
 
 def template_sources(*, template_dir: Path | None = None, model: str = "") -> tuple[TemplateSource, ...]:
     """Return all folders with templates, the one that wins first.

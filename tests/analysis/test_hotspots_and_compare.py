@@ -229,3 +229,22 @@ def test_the_verdict_follows_the_data():
     nothing_before = compare_runs(run_of(tree_of(core=0)), run_of(tree_of(core=6)))
     assert nothing_before.relative_change is None
     assert "rise from 0 FLOP to 6 FLOP, mostly in core" in nothing_before.verdict
+
+
+def test_another_architecture_is_listed_first_and_named():
+    base, head = tree_of(a=10), tree_of(a=20)._replace(architecture="/ckpt")
+    found = compare_runs(run_of(base, height=1), run_of(head, height=2))
+    assert list(found.workload_changes) == ["architecture", "height"]
+    assert (found.workload_changes["architecture"].base, found.workload_changes["architecture"].head) == (
+        "bundled",
+        "/ckpt",
+    )
+    assert "with architecture bundled → /ckpt, height 1 → 2" in found.verdict
+
+
+def test_shares_are_zero_where_changes_cancel():
+    found = compare_runs(run_of(tree_of(a=10, b=20)), run_of(tree_of(a=20, b=10)))
+    assert found.total.delta == 0
+    assert [(row.name, row.delta, row.share) for row in found.categories] == [("a", 10, 0.0), ("b", -10, 0.0)]
+    assert [(row.path, row.delta, row.share) for row in found.contributors] == [("s/a", 10, 0.0), ("s/b", -10, 0.0)]
+    assert "the same in total" in found.verdict

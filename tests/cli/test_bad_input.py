@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -54,7 +55,10 @@ def assert_refused(failed: Outcome, code: int, *texts: str) -> None:
         ("", "--set is empty"),
         ("ncu.preset=memory", "no backend or exporter 'ncu'"),
         ("csv.sep=x", "--exporter csv"),
-        ("analytic.mode=x", "unknown parameter 'mode' of backend 'analytic'"),
+        (
+            "analytic.mode=x",
+            "unknown parameter 'mode' of backend 'analytic'; fix: backend 'analytic' has no parameters",
+        ),
     ],
 )
 def test_parameters(value: str, text: str, cli: Command, workplace: Path) -> None:
@@ -239,3 +243,63 @@ def test_a_fault_of_perfkit_is_one_line_with_code_6(cli: Command, monkeypatch: p
 
     monkeypatch.setattr("perfkit_core.api.load_run", fail)
     assert_refused(cli("hotspots", "R"), 6, "RuntimeError: two lines", "--debug")
+
+
+def test_a_name_of_a_disabled_plugin(shell: Command, plugin_path: Path) -> None:
+    args = ("run", *TINY, "--backend", "prints", "--device", "cpu", "--out", "X")
+    failed = shell(*args, path=plugin_path, PERFKIT_DISABLE="unruly")
+    assert_refused(
+        failed, 3, "no active plugin provides backend 'prints'; disabled: 'unruly' of perfkit-unruly", "PERFKIT_DISABLE"
+    )
+    misspelt = shell("run", *TINY, "--backend", "wall_clok", "--out", "X", path=plugin_path, PERFKIT_DISABLE="unruly")
+    assert_refused(misspelt, 2, "did you mean 'wall_clock'")
+
+
+CONTROLS = "\x1b]0;title\x07\x1b[31mred\r\x9b2J\u202eback"
+SHOWN = "\\x1b]0;title\\x07\\x1b[31mred\\r\\x9b2J\\u202eback"
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_control_characters_do_not_reach_the_terminal(debug: tuple[str, ...], cli: Command, made: Path) -> None:
+    edit(made / "run.json", '"version": "0.1.0"', json.dumps({"version": "0.1.0" + CONTROLS})[1:-1])
+    path = Path("R" + CONTROLS.replace("/", ""))
+    made.rename(path)
+    said = [
+        cli("hotspots", str(path), "--top", "1"),
+        cli("hotspots", str(path), *debug, "--top", "0"),
+        cli("report", str(path)),
+        cli("hotspots", CONTROLS, *debug),
+        cli("run", "--model", CONTROLS),
+        cli("compare", str(path), str(path)),
+    ]
+    for outcome in said:
+        assert not set(outcome.out + outcome.err) & set("\x1b\x07\r\x9b\u202e")
+    assert f"own flops of R{SHOWN}" in said[0].out
+    assert f"there is no run at {SHOWN}".replace("\\r", " ") in said[3].err
+
+
+def test_control_characters_in_tables_and_logs(cli: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    from perfkit_core.cli.output import emit, emit_table, log_to_stderr
+
+    emit_table(("a", "b"), [(CONTROLS, "1")])
+    emit("one\ttwo\nthree")
+    log_to_stderr(debug=False)
+    logging.getLogger("perfkit").warning("%s", CONTROLS)
+    found = capsys.readouterr()
+    assert SHOWN in found.out
+    assert "one\ttwo\nthree\n" in found.out
+    assert found.err == f"perfkit: {SHOWN}\n"
+
+
+def test_settings_files_beyond_what_python_reads(cli: Command, workplace: Path) -> None:
+    deep = Path("deep.yaml")
+    deep.write_text("[" * 100_000)
+    assert_refused(cli("run", "--config", "deep.yaml"), 2, "deep.yaml")
+    deep.write_text("repeats: " + "9" * 5000)
+    assert_refused(cli("run", "--config", "deep.yaml"), 2, "deep.yaml")
+    deep.write_text("repeats: 2001-99-99")
+    assert_refused(cli("run", "--config", "deep.yaml"), 2, "deep.yaml")
+    Path("perfkit.toml").write_text("repeats = " + "9" * 5000)
+    assert_refused(cli(*RUN), 2, "perfkit.toml")
+    Path("perfkit.toml").write_text("a = " + "[" * 100_000)
+    assert_refused(cli(*RUN), 2, "perfkit.toml")

@@ -168,3 +168,21 @@ def test_doctor_says_how_to_add_what_is_absent(cli: Command, monkeypatch: pytest
 def test_doctor_reports_the_checks_of_backends(shell: Command, plugin_path: Path) -> None:
     answer = shell("doctor", "--json", path=plugin_path).json()
     assert {"name": "absent", "problems": ["the widget driver is not loaded"]} in answer["backends"]
+
+
+def test_comparisons_with_runs_of_one_name_are_both_kept(cli: Command) -> None:
+    Path("old").mkdir()
+    assert cli("run", *TINY, "--set", "height=384", "--out", "old/base").code == 0
+    first = cli("compare", "base", "head").out
+    second = cli("compare", "old/base", "head").out
+    assert "head/compare/base.json" in first
+    assert "head/compare/base-2.json" in second
+    assert Comparison.model_validate_json(Path("head/compare/base.json").read_bytes()).base == "base"
+    assert Comparison.model_validate_json(Path("head/compare/base-2.json").read_bytes()).base == "old/base"
+    assert "head/compare/base.json" in cli("compare", "base", "head").out
+    assert "head/compare/base-2.json" in cli("compare", "old/base", "head").out
+    assert not Path("head/compare/base-3.json").exists()
+    for base, name in (("base", "base"), ("old/base", "base-2")):
+        assert f"C/{name}.md" in cli("compare", base, "head", "--out", "C").out
+    Path("C/base.json").write_text("{")
+    assert "C/base.json" in cli("compare", "old/base", "head", "--out", "C").out

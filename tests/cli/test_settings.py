@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from pathlib import Path
@@ -166,3 +167,16 @@ def test_a_variable_with_a_bad_value_is_named(cli: Command, monkeypatch: pytest.
 
 def test_doctor_shows_every_setting(cli: Command) -> None:
     assert set(cli("doctor", "--json").json()["settings"]) == set(Settings.model_fields) - {"set"}
+
+
+def test_assumptions_show_paths_as_they_are(cli: Command, workplace: Path) -> None:
+    from markdown_it import MarkdownIt
+
+    odd = "a|b*c*_d_[e](f)<g>`h`&amp;"
+    Path(odd).mkdir()
+    text = "set:\n  width: 320\n"
+    Path(odd, "c.yaml").write_text(text)
+    assert cli("run", *TINY, "--config", f"{odd}/c.yaml", "--out", "R").code == 0
+    page = MarkdownIt("commonmark").enable("table").render(Path("R/assumptions.md").read_text())
+    assert f"<td>--config {html.escape(odd, quote=False)}/c.yaml</td>" in page
+    assert "<em>" not in page

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from perfkit_core.errors import UsageError
-from perfkit_core.report import list_templates, render
+from perfkit_core.report import render
+from perfkit_core.template_lookup import list_templates
 
 OVERRIDE = Path(__file__).parents[2] / "templates" / "executive"
 
@@ -183,8 +184,8 @@ def test_no_name_leads_out_of_the_template_folders(tiny, place):
 
 def test_listing_shows_the_template_that_wins(place):
     put(place / "project" / ".perfkit" / "templates", "report.md", "{# Ours. #}")
-    found = {entry["name"]: entry for entry in list_templates()}
-    assert found["report.md"]["origin"] == "project"
-    assert found["report.md"]["summary"] == "Ours."
-    assert found["summary.md"]["origin"] == "core"
-    assert found["summary.md"]["distribution"] == "perfkit-core"
+    found = {entry.name: entry for entry in list_templates()}
+    assert found["report.md"].origin == "project"
+    assert found["report.md"].summary == "Ours."
+    assert found["summary.md"].origin == "core"
+    assert found["summary.md"].distribution == "perfkit-core"

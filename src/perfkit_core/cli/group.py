@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 import perfkit_core
-from perfkit_core.cli.streams import flush, reserved_output
+from perfkit_core.cli.streams import flush, reserved_output, visible
 from perfkit_core.errors import INTERRUPTED, PerfkitError, ToolError, UsageError, nearest, one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -155,7 +155,7 @@ def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
     if invocation.debug and not isinstance(error, click.Abort):
         import traceback
 
-        traceback.print_exception(error, file=sys.stderr)
+        _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, click.Abort):
         _say("interrupted")
         sys.exit(INTERRUPTED)
@@ -178,7 +178,7 @@ def _complain(message: str, fix: str) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)
 
 
 def _help_without_command(*_: object, **__: object) -> None:

@@ -7,14 +7,18 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.cli.streams import discard, output
+from perfkit_core.cli.streams import discard, output, visible
 
 if TYPE_CHECKING:
     from perfkit_core.schema.base import Record
 
 
 def emit(text: str) -> None:
-    """Print ``text``; a reader that has gone away is no error."""
+    """Print ``text``, its control characters made visible; a reader that has gone away is no error."""
+    _write(visible(text))
+
+
+def _write(text: str) -> None:
     stream = output()
     try:
         stream.write(text if text.endswith("\n") else text + "\n")
@@ -23,7 +27,7 @@ def emit(text: str) -> None:
         discard(stream)
     except UnicodeEncodeError:
         encoding = stream.encoding or "ascii"
-        emit(text.encode(encoding, "backslashreplace").decode(encoding))
+        _write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def emit_json(content: Record | Mapping[str, Any] | list[Any]) -> None:
@@ -46,18 +50,23 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index in aligned else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     # Off a terminal nothing may be wrapped: other programs read the lines.
     console = Console(file=StringIO(), force_terminal=terminal, width=None if terminal else 100_000)
     with console.capture() as captured:
         console.print(table)
-    emit("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    _write("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def log_to_stderr(*, debug: bool) -> None:
     """Send perfkit's log to stderr: warnings and progress, with ``debug`` everything."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("perfkit: %(message)s"))
+    handler.setFormatter(_Formatter("perfkit: %(message)s"))
     for name in ("perfkit", "perfkit_core"):
         log = logging.getLogger(name)
         log.handlers[:] = [handler]
