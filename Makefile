@@ -41,7 +41,7 @@ $(STAMP): constraints.txt $(PROJECTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip hatchling editables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		--group dev -e '.[frame]' $(foreach plugin,$(PLUGINS),-e '$(plugin)$(if $(findstring wan2_1,$(plugin)),[torch])')
+		--group dev -e '.[frame,parquet]' $(foreach plugin,$(PLUGINS),-e '$(plugin)$(if $(findstring wan2_1,$(plugin)),[torch])')
 	touch $@
 
 clean:

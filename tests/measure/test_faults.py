@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,84 @@ def test_no_space_for_the_trace_leaves_the_times(perfkit: Callable[..., Outcome]
     assert [one["status"] for one in index["passes"]] == ["done", "done", "failed"]
     assert read(tmp_path / "R/metrics.json")["complete"] is True
     assert json.loads((tmp_path / "R/analytic/report.json").read_text())["totals"]["flops"] > 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which is soon full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting needs root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk(perfkit: Callable[..., Outcome], small_disk: Path) -> None:
+    many = ("--set", "steps=100", "--measure-steps", "all", "--repeats", "40", "--warmup", "0")
+    out = small_disk / "R"
+    failed = perfkit(*LAB[:-1], out, *many, cwd=small_disk)
+    assert failed.code == 3, failed.err
+    assert "No space left on device" in failed.err.splitlines()[-1]
+    assert "Traceback" not in failed.err
+    index = read(out / "run.json")
+    assert index["totals"] == {**index["totals"], "flops": read(out / "analytic/report.json")["totals"]["flops"]}
+    assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
+    samples = (out / "passes/01-wall_clock/samples.jsonl").read_bytes().split(b"\n")[:-1]
+    assert len([json.loads(line) for line in samples]) > 0
+
+
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_a_reader_that_goes_away(environment: dict[str, str], tmp_path: Path, more: str) -> None:
+    command = shlex.join([sys.executable, "-c", CODE, *LAB])
+    script = f"set -o pipefail; {command} {more} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr
+    assert read(tmp_path / "R/run.json")["status"] == "done"
+
+
+def test_a_place_that_cannot_be_written(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    for out in ("/proc/R", *(() if os.geteuid() == 0 else (closed, closed / "R"))):
+        refused = perfkit(*LAB[:-1], out, cwd=tmp_path)
+        assert refused.code == 2, refused.err
+        assert refused.err.startswith(f"error: --out {out}")
+        assert len(refused.err.splitlines()) == 1
+
+
+def without(module: str, folder: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ``module`` one that is not installed."""
+    (folder / f"{module}.py").write_text(f"raise ModuleNotFoundError('{module}', name='{module}')")
+    monkeypatch.setitem(environment, "PYTHONPATH", os.pathsep.join([str(folder), environment["PYTHONPATH"]]))
+
+
+def test_without_pyarrow_all_but_the_table_is_written(
+    perfkit: Callable[..., Outcome], tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without("pyarrow", tmp_path, environment, monkeypatch)
+    made = perfkit(*LAB, "--backend", "torch", cwd=tmp_path)
+    assert made.code == 0, made.err
+    index = read(tmp_path / "R/run.json")
+    (note,) = [note for note in index["notes"] if "parquet" in note]
+    assert note == "kernels.parquet is not written, it needs pyarrow: pip install 'perfkit-core[parquet]'"
+    assert f"note: {note}" in made.out
+    assert {"kernels.md", "operators.md", "regions.json", "regions.md"} <= set(index["files"])
+    assert not (tmp_path / "R/kernels.parquet").exists()
+
+
+def test_without_nvml_the_gpu_state_is_unknown(
+    perfkit: Callable[..., Outcome], tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without("pynvml", tmp_path, environment, monkeypatch)
+    code = "from perfkit_core.nvml import GpuMonitor as M; m = M('x'); print(m.state(), m.energy_mj(), repr(m.driver))"
+    asked = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert asked.stdout == "{} None ''\n"
+    assert perfkit(*LAB, cwd=tmp_path).code == 0
+    assert perfkit("doctor", cwd=tmp_path).code == 0

@@ -53,6 +53,16 @@ def test_every_artifact_is_there_and_in_the_index(measured: Path) -> None:
         assert any(str(event.get("name", "")).startswith("perfkit:outer") for event in json.load(file)["traceEvents"])
 
 
+def test_the_table_of_kernels_can_be_read_with_another_tool(measured: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    table = pandas.read_parquet(measured / "kernels.parquet")
+    names = ["region", "device", "kind", "name", "grid", "block", "calls", "total_ns"]
+    assert list(table.columns)[: len(names)] == names
+    assert len(table) == len(read(measured / "regions.json")["kernels"])
+    assert str(table.dtypes["total_ns"]) == "int64"
+
+
 def test_sampled_loops_are_scaled_exactly(measured: Path) -> None:
     metrics = read(measured / "metrics.json")
     expected = []

@@ -11,7 +11,7 @@ from perfkit_core.backend import InstrumentContext, Machine, Pass, ProfilerBacke
 from perfkit_core.backends.profile_tables import kernels_page, operators_page, regions_page
 from perfkit_core.backends.torch_options import TorchOptions
 from perfkit_core.backends.wall_clock import torch_problem
-from perfkit_core.errors import ToolError
+from perfkit_core.errors import MissingError, ToolError
 from perfkit_core.options import Options
 from perfkit_core.rundir import KERNELS, KERNELS_TABLE, OPERATORS, REGIONS, REGIONS_PAGE, SESSION, read_record
 from perfkit_core.schema.regions import RegionsReport
@@ -103,7 +103,9 @@ def _write_table(report: RegionsReport, context: RunContext) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        _log.warning("kernels.parquet is not written, it needs pyarrow: pip install 'perfkit-core[parquet]'")
+        note = "kernels.parquet is not written, it needs pyarrow: pip install 'perfkit-core[parquet]'"
+        _log.warning("%s", note)
+        context.writer.update(notes=(*context.writer.index.notes, note))
         return
     texts = ("region", "kind", "name", "grid", "block")
     columns: dict[str, Any] = {name: pyarrow.string() for name in texts}
@@ -117,6 +119,8 @@ def _write_table(report: RegionsReport, context: RunContext) -> None:
     try:
         pyarrow.parquet.write_table(table, temporary)
         temporary.replace(target)
+    except OSError as error:
+        raise MissingError(f"cannot write {target}: {error}", fix="free some space or choose another --out") from None
     finally:
         temporary.unlink(missing_ok=True)
     context.writer.add_files([target])
