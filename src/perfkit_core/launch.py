@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -74,7 +74,7 @@ def run_worker(
         timeout: Seconds after which the worker is ended; None waits.
         progress: Called with every progress line.
         command: Given the worker's command line, returns the one to start.
-        abort: Called after the worker was ended by the timeout or Ctrl-C.
+        abort: Called after the worker was ended by the timeout, Ctrl-C or SIGTERM.
 
     Raises:
         PerfkitError: The error that the worker reported, with its own type.
@@ -94,7 +94,8 @@ def run_worker(
         follower = threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)
         follower.start()
         try:
-            process.wait(timeout)
+            with _terminated_like_interrupted():
+                process.wait(timeout)
         except subprocess.TimeoutExpired:
             end_process(process)
             abort()
@@ -110,6 +111,19 @@ def run_worker(
     if process.returncode:
         raise _failure(plan, process.returncode, directory, said)
     return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C: the worker has a session of its own and would otherwise outlive this process."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -98,13 +98,14 @@ def test_repeats_that_do_not_fit_are_left_out(perfkit: Callable[..., Outcome], t
     assert any("of 100000 repeats" in warning for warning in metrics["warnings"])
 
 
-def test_ctrl_c_keeps_what_was_measured(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_was_measured(environment: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", CODE, *LAB, "--set", "fault=hang"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "run 1 of 3" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(timeout=60) == 130
     assert process.stderr.read().splitlines()[-1] == "interrupted"
     assert assert_kept(tmp_path / "R", "interrupted") == "interrupted by the user"
