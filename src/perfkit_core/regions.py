@@ -7,7 +7,7 @@ A region path is slash-separated: the stage, then one segment per open region on
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +27,7 @@ class Iteration:
     """Which iteration of a loop a region is.
 
     Attributes:
-        index: Position in the workload's own loop.
+        index: Its number among those that are run; where they are spread, not its place in the workload's own loop.
         total: Iterations that the workload has.
         warmup: Iterations run first whose times do not count; 0 when every iteration is run.
         measured: Iterations whose times count; they stand for all ``total``.
@@ -42,6 +42,17 @@ class Iteration:
     def is_warmup(self) -> bool:
         """Whether this iteration's time does not count."""
         return self.index < self.warmup
+
+
+def spread(total: int, wanted: int) -> list[int]:
+    """Return ``wanted`` of ``total`` positions, evenly spread; their mean is that of all.
+
+    The positions are the middles of as many equal parts, mirrored so that each has a partner as far from the end
+    (the one in the middle of an odd number stands half a position off where ``total`` is even).
+    """
+    half = [(2 * part + 1) * total // (2 * wanted) for part in range(wanted // 2)]
+    middle = [(total - 1) // 2] * (wanted % 2)
+    return [*half, *middle, *(total - 1 - position for position in reversed(half))]
 
 
 class Recorder:
@@ -128,7 +139,15 @@ class Regions:
         finally:
             self.pop()
 
-    def loop(self, name: str, total: int, *, measure: int = 3, warmup: int = 1) -> Iterator[int]:
+    def loop(
+        self,
+        name: str,
+        total: int,
+        *,
+        measure: int = 3,
+        warmup: int = 1,
+        reach: Callable[[int], None] | None = None,
+    ) -> Iterator[int]:
         """Yield the iterations ``0, 1, …`` of a loop, each of them an instance of region ``name``.
 
         A long loop is sampled: ``warmup`` iterations, then as many as are measured, and the rest is left out.
@@ -138,6 +157,10 @@ class Regions:
             total: Iterations that the workload has.
             measure: Iterations to measure when the user does not say: 3 suits steps, 32 decoded tokens.
             warmup: Iterations of a sampled loop to run first, without measuring them.
+            reach: For iterations whose cost changes along the way, such as tokens over a growing cache. Those
+                measured are then spread evenly over all, and their mean position is that of all. ``reach(i)`` is
+                called to bring about what iteration ``i`` finds, where it does not follow the one before it; its
+                time does not count.
 
         Raises:
             ValueError: The name is empty.
@@ -146,17 +169,28 @@ class Regions:
         sampled = wanted != ALL and warmup + wanted < total
         skipped = warmup if sampled else 0
         run = skipped + wanted if sampled else total
-        for index in range(run):
-            self.push(name, Iteration(index=index, total=total, warmup=skipped, measured=run - skipped))
-            try:
-                yield index
-            except GeneratorExit:  # the workload left its loop early
-                raise
-            except BaseException:
-                self.failed_in = self.failed_in or self.path
-                raise
-            finally:
-                self.pop()
+        positions = [*range(skipped), *spread(total, wanted)] if sampled and reach else list(range(run))
+        following = 0
+        for index, position in enumerate(positions):
+            if reach and position != following:
+                with self._instance(name, Iteration(index=0, total=total, warmup=skipped or 1, measured=run - skipped)):
+                    reach(position)
+            with self._instance(name, Iteration(index=index, total=total, warmup=skipped, measured=run - skipped)):
+                yield position
+            following = position + 1
+
+    @contextmanager
+    def _instance(self, name: str, iteration: Iteration) -> Iterator[None]:
+        self.push(name, iteration)
+        try:
+            yield
+        except GeneratorExit:  # the workload left its loop early
+            raise
+        except BaseException:
+            self.failed_in = self.failed_in or self.path
+            raise
+        finally:
+            self.pop()
 
     def watch(self, module: Any, name: str | None = None, *, hidden: str = "") -> None:
         """Make regions of the calls of a torch module, with the paths that ``perfkit verify`` uses.

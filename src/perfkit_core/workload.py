@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core.options import Options
@@ -47,6 +48,12 @@ class Workload(ABC):
 
         Args:
             regions: Names the parts of the run; the first segment of every path is a stage.
+        """
+
+    def save(self, directory: Path) -> None:  # noqa: B027 - most workloads have nothing worth keeping
+        """Write the workload's results into ``directory``, which exists; the run's index lists whatever is there.
+
+        Called once, after the last run and outside every timing, where no profiler watches.
         """
 
     def close(self) -> None:  # noqa: B027 - most workloads hold nothing but memory

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from perfkit_deepseek_ocr import metadata
 from perfkit_deepseek_ocr.estimate import estimate
-from perfkit_deepseek_ocr.geometry import MODES, tile_grids
+from perfkit_deepseek_ocr.geometry import BASE_SIZES, MODES, tile_grids
 from perfkit_deepseek_ocr.options import OcrModelOptions, OcrWorkload
 
 from perfkit_core.analytic_report import analytic_report
 from perfkit_core.costtree import Cost, CostTree, Node, add_costs
 from perfkit_core.errors import DamagedFileError, MissingError
+from perfkit_core.ops import DTYPE_BYTES
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.specs import ModelRequest
 
@@ -71,7 +72,10 @@ def test_linear_in_pages_and_in_batches(
         assert getattr(pages.total(), field) == factor * getattr(base.total(), field)
     for field in ("parameters", "weight_bytes", "activation_bytes"):
         assert getattr(pages.total(), field) == getattr(base.total(), field)
-    assert pages.memory == base.memory
+    assert pages.memory.kv_cache_bytes == base.memory.kv_cache_bytes
+    of_base, of_tiles = BASE_SIZES[workload["mode"]] ** 2, base.geometry["tiles"] * 640**2
+    more = (factor - 1) * workload["batch_size"] * 3 * (of_base + of_tiles) * DTYPE_BYTES[model["dtype"]]
+    assert pages.memory.peak_bytes == base.memory.peak_bytes + more  # pixels of all pages are on the device
     larger = {**workload, "pages": 1, "batch_size": factor * workload["batch_size"]}
     batch = tree_of(variant, model, larger)
     assert batch.total().flops == pages.total().flops

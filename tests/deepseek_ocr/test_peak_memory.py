@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from perfkit_deepseek_ocr.architecture import Architecture
-from perfkit_deepseek_ocr.estimate import architecture_of, estimate, geometry_of
+from perfkit_deepseek_ocr.batches import geometries_of
+from perfkit_deepseek_ocr.estimate import architecture_of, estimate
 from perfkit_deepseek_ocr.geometry import Geometry
 from perfkit_deepseek_ocr.memory import cache_bytes, decode_peak, prefill_peak
 from perfkit_deepseek_ocr.modules import ocr_module
@@ -46,7 +47,7 @@ def built(request: pytest.FixtureRequest) -> tuple[Architecture, str, Any]:
 
 def geometry_for(shape: str, dtype: str) -> Geometry:
     workload, positions = SHAPES[shape]
-    return geometry_of(OcrModelOptions(dtype=dtype, head_positions=positions), OcrWorkload(**workload))
+    return geometries_of(OcrModelOptions(dtype=dtype, head_positions=positions), OcrWorkload(**workload))[-1]
 
 
 def run_prefill(model: Any, geometry: Geometry) -> None:
@@ -105,7 +106,7 @@ def test_decode_peak(built: tuple[Architecture, str, Any], shape: str) -> None:
 
 def test_the_cache_takes_61440_bytes_a_token() -> None:
     architecture = architecture_of(ModelRequest(variant="default", options=OcrModelOptions()))
-    geometry = geometry_of(OcrModelOptions(), OcrWorkload())
+    geometry = geometries_of(OcrModelOptions(), OcrWorkload())[-1]
     assert cache_bytes(architecture.decoder, geometry, 1) == 61_440
 
 

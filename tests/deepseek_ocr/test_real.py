@@ -142,13 +142,6 @@ def test_inputs_and_units_tell_the_pages() -> None:
     assert {(page["width"], page["height"]) for page in pages} == {(384, 512)}
 
 
-def test_long_decoding_is_sampled() -> None:
-    tokens, calls = read(built({**SMALL, "max_new_tokens": 300}), iterations=None)
-    assert calls.paths["decode"] == 33
-    assert calls.totals == {299}
-    assert tokens.shape == (1, 34)
-
-
 @pytest.mark.parametrize("choice", [{"attention": "eager"}, {"experts": "eager"}, {"experts": "batched_mm"}])
 def test_choices_of_kernels_do_not_change_the_answer(choice: dict[str, Any]) -> None:
     assert torch.equal(read(built(SMALL, **choice))[0], read(built(SMALL))[0])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from perfkit_deepseek_ocr import references as ocr_references
-from perfkit_deepseek_ocr.estimate import architecture_of, estimate, geometry_of
+from perfkit_deepseek_ocr.batches import geometries_of
+from perfkit_deepseek_ocr.estimate import architecture_of, estimate
 from perfkit_deepseek_ocr.geometry import image_tokens
 from perfkit_deepseek_ocr.modules import build_modules, ocr_module
 from perfkit_deepseek_ocr.options import OcrModelOptions, OcrWorkload
@@ -82,7 +83,7 @@ def test_sampled_steps_equal_running_every_step(tokens: int) -> None:
     request, workload = request_for("tiny"), OcrWorkload(mode="tiny", max_new_tokens=tokens)
     sampled = {reference.path: reference for reference in ocr_references.references(request, workload)}
     sampled_decode = sampled["decode/language_model"]
-    geometry = geometry_of(OcrModelOptions(), workload)
+    geometry = geometries_of(OcrModelOptions(), workload)[-1]
 
     def run_all(module: torch.nn.Module) -> None:
         cache = ocr_references.filled_cache(module.config, geometry, geometry.prompt)
@@ -112,7 +113,7 @@ def test_sampled_steps_equal_running_every_step(tokens: int) -> None:
 
 def test_samples_stand_for_every_step_once() -> None:
     for steps in range(1, 60):
-        geometry = geometry_of(OcrModelOptions(), OcrWorkload(max_new_tokens=steps + 1))
+        geometry = geometries_of(OcrModelOptions(), OcrWorkload(max_new_tokens=steps + 1))[-1]
         samples = ocr_references.decode_samples(geometry)
         contexts = range(geometry.first_context, geometry.last_context + 1)
         assert sum(times for _, times in samples) == len(contexts) == steps
@@ -128,7 +129,7 @@ def test_one_full_size_step_at_several_contexts(keys: int) -> None:
     language.set_experts_implementation(ocr_references.EXPERTS)
     prompt = keys - 1 - 273
     workload = OcrWorkload(mode="base", max_new_tokens=2, prompt_tokens=prompt)
-    geometry = geometry_of(OcrModelOptions(), workload)
+    geometry = geometries_of(OcrModelOptions(), workload)[-1]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         ocr_references.decode(language, geometry, keys)
     expected = dict(estimate(request, workload).rows())["decode/language_model"].inclusive.flops
@@ -177,9 +178,9 @@ def test_a_wrong_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_parameters_counted_again_in_decode_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from perfkit_deepseek_ocr import decoder
+    from perfkit_deepseek_ocr import shapes
 
-    monkeypatch.setattr(decoder, "sharing_weights", lambda op: op)
+    monkeypatch.setattr(shapes, "sharing_weights", lambda op: op)
     report = verify("tiny", {"mode": "tiny", "max_new_tokens": 3})
     assert not report.passed
     assert "decode/language_model/embed_tokens" in {layer.path for layer in report.layers if layer.verdict == "over"}

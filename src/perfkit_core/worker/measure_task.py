@@ -56,6 +56,9 @@ def measure(plan: WorkerPlan, progress: Progress) -> None:
         with activated(regions), backend.instrument(context):
             log.update(notes=_run(workload, context, how, log, progress))
         log.finish()
+        if not backend.perturbs_timing:  # a profiler around the process would see it, and saving once is enough
+            regions.close()
+            workload.save(context.directory)
 
 
 def _options(how: MeasurePlan) -> MeasureOptions:

@@ -7,7 +7,7 @@ from perfkit_core.costtree import Node, Parameter
 from perfkit_core.ops import Op, Tensor
 from perfkit_deepseek_ocr.architecture import Clip
 from perfkit_deepseek_ocr.geometry import View
-from perfkit_deepseek_ocr.views import Views
+from perfkit_deepseek_ocr.shapes import Views
 
 FP32 = "float32"
 
@@ -44,21 +44,19 @@ def _embeddings(config: Clip, views: Views) -> Node:
             Tensor(_rows(view) * config.width, views.dtype),
             Tensor(_length(view) * config.width, views.dtype),
         )
-        resized = ops.resample(
-            config.table_side**2 * config.width, view.queries**2 * config.width, FP32, calls=views.calls
-        )
+        resized = ops.resample(config.table_side**2 * config.width, view.queries**2 * config.width, FP32)
         return [
             None if view.queries == config.table_side else resized,
-            ops.elementwise("add", hidden, hidden, table, calls=views.calls),
+            ops.elementwise("add", hidden, hidden, table),
         ]
 
-    fitting = sum(view.queries == config.table_side for view in views.views)
-    lookup = ops.embedding(entries, config.width, entries, views.dtype, calls=fitting * views.calls)
+    fitting = sum(times for view, times in views.calls if view.queries == config.table_side)
+    lookup = ops.embedding(entries, config.width, entries, views.dtype, calls=fitting)
     table = Parameter(entries * config.width, views.dtype)
     position = Node(
         "embedding",
         "embedding",
-        fitting * views.calls,
+        fitting,
         ops=[lookup] if fitting else [],
         parameters=[] if fitting else [table],
     )
@@ -75,7 +73,7 @@ def _norm(config: Clip, views: Views) -> Node:
     return views.node(
         "norm",
         "norm",
-        lambda view: [ops.layer_norm(_rows(view), config.width, views.dtype, affine=True, calls=views.calls)],
+        lambda view: [ops.layer_norm(_rows(view), config.width, views.dtype, affine=True)],
     )
 
 
@@ -83,7 +81,7 @@ def _linear(views: Views, category: str, in_features: int, out_features: int) ->
     return views.node(
         "linear",
         category,
-        lambda view: [ops.linear(_rows(view), in_features, out_features, views.dtype, calls=views.calls)],
+        lambda view: [ops.linear(_rows(view), in_features, out_features, views.dtype)],
     )
 
 
@@ -92,13 +90,11 @@ def _layer(config: Clip, views: Views) -> Node:
 
     def residual(view: View) -> list[Op]:
         hidden = Tensor(_rows(view) * config.width, views.dtype)
-        return [ops.elementwise("add", hidden, hidden, hidden, calls=2 * views.calls)]
+        return [ops.elementwise("add", hidden, hidden, hidden, calls=2)]
 
     def core(view: View) -> list[Op]:
         length = _length(view)
-        return [
-            ops.attention(view.images, config.heads, length, length, config.head_width, views.dtype, calls=views.calls)
-        ]
+        return [ops.attention(view.images, config.heads, length, length, config.head_width, views.dtype)]
 
     project = _linear(views, "attention projection", config.width, config.width)
     names = ("k_proj", "v_proj", "q_proj", "out_proj")
@@ -120,9 +116,9 @@ def _feed_forward(config: Clip, views: Views) -> Node:
     def quick_gelu(view: View) -> list[Op]:
         inner = Tensor(_rows(view) * config.mlp_width, views.dtype)
         return [
-            ops.elementwise("mul", inner, inner, calls=views.calls),
-            ops.elementwise("sigmoid", inner, inner, calls=views.calls),
-            ops.elementwise("mul", inner, inner, inner, calls=views.calls),
+            ops.elementwise("mul", inner, inner),
+            ops.elementwise("sigmoid", inner, inner),
+            ops.elementwise("mul", inner, inner, inner),
         ]
 
     return views.node(

@@ -7,115 +7,114 @@ between two whole numbers, half of the steps stand at either. No step is sampled
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfkit_core import ops
-from perfkit_core.costtree import Node, Parameter
-from perfkit_core.ops import DTYPE_BYTES, Op, Tensor, sharing_weights
+from perfkit_core.costtree import Node
+from perfkit_core.ops import DTYPE_BYTES, Op, Tensor
 from perfkit_deepseek_ocr.architecture import Decoder
 from perfkit_deepseek_ocr.geometry import Geometry
+from perfkit_deepseek_ocr.shapes import CallShapes
 
 FP32 = "float32"
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The forward passes of one stage.
+    """One forward pass.
 
     Attributes:
         batch: Sequences.
-        tokens: Tokens of each that go through the network in one pass.
-        contexts: Number of keys to number of passes that attend to as many; fewest keys first.
+        tokens: Tokens of each that go through the network.
+        keys: Tokens that the last of them attends to, itself included.
+        positions: Tokens of each whose logits are computed.
         dtype: Element type of the model.
-        owner: Whether this stage's nodes hold the parameters; the other stage runs the same modules.
     """
 
     batch: int
     tokens: int
-    contexts: tuple[tuple[int, int], ...]
+    keys: int
+    positions: int
     dtype: str
-    owner: bool
-
-    @property
-    def calls(self) -> int:
-        """Passes of the whole run."""
-        return sum(times for _, times in self.contexts)
 
     @property
     def rows(self) -> int:
-        """Tokens of all sequences in one pass."""
+        """Tokens of all sequences."""
         return self.batch * self.tokens
 
-    def node(
-        self,
-        kind: str,
-        category: str,
-        listed: Sequence[Op] = (),
-        *,
-        parameters: Sequence[Parameter] = (),
-        children: Sequence[tuple[str, Node]] = (),
-        shapes: int | Sequence[int] = 1,
-    ) -> Node:
-        """Return a module that every pass calls once, without its parameters where another stage holds them."""
-        return Node(
-            kind,
-            category,
-            self.calls,
-            ops=listed if self.owner else [sharing_weights(op) for op in listed],
-            parameters=parameters if self.owner else (),
-            children=children,
-            shapes=shapes,
-        )
 
-    def linear(self, category: str, in_features: int, out_features: int) -> Node:
-        """Return a linear layer without bias."""
-        op = ops.linear(self.rows, in_features, out_features, self.dtype, bias=False, calls=self.calls)
-        return self.node("linear", category, [op])
+Forwards = CallShapes[Forward]
 
 
-def prefill_forward(geometry: Geometry) -> Forward:
+def prefill_forwards(geometries: Sequence[Geometry]) -> Forwards:
     """Return the one pass per batch over the whole prompt."""
-    contexts = ((geometry.prompt, geometry.batches),)
-    return Forward(geometry.batch, geometry.prompt, contexts, geometry.dtype, owner=True)
+    calls = [(_prefill(geometry), geometry.batches) for geometry in geometries]
+    return Forwards(tuple(sorted(calls, key=lambda entry: entry[0].tokens)), geometries[0].dtype)
 
 
-def decode_forward(geometry: Geometry) -> Forward:
-    """Return the passes over one token each, at the mean of their contexts."""
+def _prefill(geometry: Geometry) -> Forward:
+    positions = geometry.prompt if geometry.all_positions else 1
+    return Forward(geometry.batch, geometry.prompt, geometry.prompt, positions, geometry.dtype)
+
+
+def decode_forwards(geometries: Sequence[Geometry]) -> Forwards:
+    """Return the passes over one token each, at the mean of the contexts of each kind of batch."""
+    counted: Counter[Forward] = Counter()
+    for geometry in geometries:
+        for keys, times in _mean_contexts(geometry):
+            counted[Forward(geometry.batch, 1, keys, 1, geometry.dtype)] += times * geometry.batches
+    ordered = sorted(counted.items(), key=lambda entry: entry[0].keys)
+    return Forwards(tuple(ordered), geometries[0].dtype, owner=False)
+
+
+def _mean_contexts(geometry: Geometry) -> list[tuple[int, int]]:
+    """Return numbers of keys and of steps that attend to as many; their sum is that of all steps of one batch."""
     steps, twice_mean = geometry.decode_steps, geometry.first_context + geometry.last_context
     if not steps:
-        contexts: tuple[tuple[int, int], ...] = ()
-    elif twice_mean % 2:
-        half = steps // 2 * geometry.batches
-        contexts = ((twice_mean // 2, half), (twice_mean // 2 + 1, half))
-    else:
-        contexts = ((twice_mean // 2, steps * geometry.batches),)
-    return Forward(geometry.batch, 1, contexts, geometry.dtype, owner=False)
+        return []
+    if twice_mean % 2:
+        return [(twice_mean // 2, steps // 2), (twice_mean // 2 + 1, steps // 2)]
+    return [(twice_mean // 2, steps)]
 
 
-def language_model(config: Decoder, forward: Forward) -> Node:
+def language_model(config: Decoder, forwards: Forwards) -> Node:
     """Build the tree below ``prefill/language_model`` or ``decode/language_model``."""
-    dense = _layer(config, forward, _feed_forward(config, forward, config.dense_width, "feed-forward"))
-    sparse = _layer(config, forward, _mixture(config, forward))
+    dense = _layer(config, forwards, _feed_forward(forwards, config.width, config.dense_width, "feed-forward"))
+    sparse = _layer(config, forwards, _mixture(config, forwards))
     layers = [(f"layers.{index}", dense if index < config.dense_layers else sparse) for index in range(config.layers)]
-    lookup = ops.embedding(forward.rows, config.width, config.vocabulary, forward.dtype, calls=forward.calls)
-    return forward.node(
+    lookup = forwards.node(
+        "embedding",
+        "embedding",
+        lambda forward: [ops.embedding(forward.rows, config.width, config.vocabulary, forward.dtype)],
+    )
+    rotary = forwards.node("rope", "position embedding", lambda forward: _rotary_tables(config, forward))
+    return forwards.node(
         "language model",
         "container",
-        children=[
-            ("embed_tokens", forward.node("embedding", "embedding", [lookup])),
-            *layers,
-            ("norm", _norm(config, forward)),
-            ("rotary_emb", forward.node("rope", "position embedding", _rotary_tables(config, forward))),
+        children=[("embed_tokens", lookup), *layers, ("norm", _norm(config, forwards)), ("rotary_emb", rotary)],
+    )
+
+
+def output_head(config: Decoder, forwards: Forwards) -> Node:
+    """Build ``lm_head`` on the last tokens of every sequence."""
+    return forwards.node(
+        "linear",
+        "head",
+        lambda forward: [
+            ops.linear(forward.batch * forward.positions, config.width, config.vocabulary, forward.dtype, bias=False)
         ],
     )
 
 
-def output_head(config: Decoder, forward: Forward, positions: int) -> Node:
-    """Build ``lm_head`` on ``positions`` tokens of every sequence."""
-    rows = forward.batch * positions
-    op = ops.linear(rows, config.width, config.vocabulary, forward.dtype, bias=False, calls=forward.calls)
-    return forward.node("linear", "head", [op])
+def _linear(forwards: Forwards, category: str, in_features: int, out_features: int) -> Node:
+    """A linear layer without bias."""
+    return forwards.node(
+        "linear",
+        category,
+        lambda forward: [ops.linear(forward.rows, in_features, out_features, forward.dtype, bias=False)],
+    )
 
 
 def _rotary_tables(config: Decoder, forward: Forward) -> list[Op]:
@@ -124,25 +123,29 @@ def _rotary_tables(config: Decoder, forward: Forward) -> list[Op]:
     table = Tensor(forward.tokens * config.head_width, FP32)
     angles, positions = Tensor(forward.tokens * half, FP32), Tensor(forward.tokens, FP32)
     return [
-        ops.elementwise("mul", angles, positions, Tensor(half, FP32), calls=forward.calls),
-        ops.elementwise("cos", table, table, calls=forward.calls),
-        ops.elementwise("sin", table, table, calls=forward.calls),
-        ops.elementwise("mul", table, table, calls=2 * forward.calls),
+        ops.elementwise("mul", angles, positions, Tensor(half, FP32)),
+        ops.elementwise("cos", table, table),
+        ops.elementwise("sin", table, table),
+        ops.elementwise("mul", table, table, calls=2),
     ]
 
 
-def _norm(config: Decoder, forward: Forward) -> Node:
-    return forward.node("norm", "norm", [ops.rms_norm(forward.rows, config.width, forward.dtype, calls=forward.calls)])
+def _norm(config: Decoder, forwards: Forwards) -> Node:
+    return forwards.node("norm", "norm", lambda forward: [ops.rms_norm(forward.rows, config.width, forward.dtype)])
 
 
-def _layer(config: Decoder, forward: Forward, feed_forward: Node) -> Node:
-    hidden, norm = Tensor(forward.rows * config.width, forward.dtype), _norm(config, forward)
-    return forward.node(
+def _layer(config: Decoder, forwards: Forwards, feed_forward: Node) -> Node:
+    def residual(forward: Forward) -> list[Op]:
+        hidden = Tensor(forward.rows * config.width, forward.dtype)
+        return [ops.elementwise("add", hidden, hidden, hidden, calls=2)]
+
+    norm = _norm(config, forwards)
+    return forwards.node(
         "block",
         "residual",
-        [ops.elementwise("add", hidden, hidden, hidden, calls=2 * forward.calls)],
+        residual,
         children=[
-            ("self_attn", _attention(config, forward)),
+            ("self_attn", _attention(config, forwards)),
             ("mlp", feed_forward),
             ("input_layernorm", norm),
             ("post_attention_layernorm", norm),
@@ -150,19 +153,17 @@ def _layer(config: Decoder, forward: Forward, feed_forward: Node) -> Node:
     )
 
 
-def _attention(config: Decoder, forward: Forward) -> Node:
-    batch, heads, tokens, width = forward.batch, config.heads, forward.tokens, config.head_width
-    cores = [
-        ops.attention(batch, heads, tokens, keys, width, forward.dtype, calls=times) for keys, times in forward.contexts
-    ]
-    rotary = _rotary(config, forward)
-    project = forward.linear("attention projection", config.width, config.width)
-    return forward.node(
+def _attention(config: Decoder, forwards: Forwards) -> Node:
+    def core(forward: Forward) -> list[Op]:
+        sizes = (forward.batch, config.heads, forward.tokens, forward.keys, config.head_width)
+        return [ops.attention(*sizes, forward.dtype), *_rotary(config, forward)]
+
+    project = _linear(forwards, "attention projection", config.width, config.width)
+    return forwards.node(
         "attention",
         "decoder attention core",
-        [*cores, *rotary],
+        core,
         children=[(name, project) for name in ("q_proj", "k_proj", "v_proj", "o_proj")],
-        shapes=[*([len(cores)] if cores else []), *(1 for _ in rotary)],
     )
 
 
@@ -172,75 +173,90 @@ def _rotary(config: Decoder, forward: Forward) -> list[Op]:
     half = Tensor(states.elements // 2, forward.dtype)
     table = Tensor(forward.tokens * config.head_width, forward.dtype)
     return [
-        ops.elementwise("mul", states, states, table, calls=4 * forward.calls),
-        ops.elementwise("neg", half, half, calls=2 * forward.calls),
-        ops.elementwise("add", states, states, states, calls=2 * forward.calls),
+        ops.elementwise("mul", states, states, table, calls=4),
+        ops.elementwise("neg", half, half, calls=2),
+        ops.elementwise("add", states, states, states, calls=2),
     ]
 
 
-def _feed_forward(config: Decoder, forward: Forward, width: int, category: str) -> Node:
-    inner = Tensor(forward.rows * width, forward.dtype)
-    silu = ops.elementwise("silu", inner, inner, calls=forward.calls)
-    up = forward.linear(category, config.width, width)
-    return forward.node(
+def _feed_forward(forwards: Forwards, hidden: int, width: int, category: str) -> Node:
+    def inner(forward: Forward) -> Tensor:
+        return Tensor(forward.rows * width, forward.dtype)
+
+    up = _linear(forwards, category, hidden, width)
+    silu = forwards.node(
+        "activation", "activation", lambda forward: [ops.elementwise("silu", inner(forward), inner(forward))]
+    )
+    return forwards.node(
         "block",
         "activation",
-        [ops.elementwise("mul", inner, inner, inner, calls=forward.calls)],
+        lambda forward: [ops.elementwise("mul", inner(forward), inner(forward), inner(forward))],
         children=[
             ("gate_proj", up),
             ("up_proj", up),
-            ("down_proj", forward.linear(category, width, config.width)),
-            ("act_fn", forward.node("activation", "activation", [silu])),
+            ("down_proj", _linear(forwards, category, width, hidden)),
+            ("act_fn", silu),
         ],
     )
 
 
-def _mixture(config: Decoder, forward: Forward) -> Node:
-    hidden = Tensor(forward.rows * config.width, forward.dtype)
-    shared = _feed_forward(config, forward, config.shared_experts * config.expert_width, "shared experts")
-    return forward.node(
+def _mixture(config: Decoder, forwards: Forwards) -> Node:
+    def joined(forward: Forward) -> list[Op]:
+        hidden = Tensor(forward.rows * config.width, forward.dtype)
+        return [ops.elementwise("add", hidden, hidden, hidden)]
+
+    shared_width = config.shared_experts * config.expert_width
+    return forwards.node(
         "mixture of experts",
         "residual",
-        [ops.elementwise("add", hidden, hidden, hidden, calls=forward.calls)],
+        joined,
         children=[
-            ("experts", _experts(config, forward)),
-            ("gate", _router(config, forward)),
-            ("shared_experts", shared),
+            ("experts", _experts(config, forwards)),
+            ("gate", _router(config, forwards)),
+            ("shared_experts", _feed_forward(forwards, config.width, shared_width, "shared experts")),
         ],
     )
 
 
-def _router(config: Decoder, forward: Forward) -> Node:
+def _router(config: Decoder, forwards: Forwards) -> Node:
     """Scores of all experts in float32; the weights are held in the model's type and cast at every call."""
-    scores = ops.linear(forward.rows, config.width, config.experts, FP32, bias=False, calls=forward.calls)
-    held = scores._replace(weight_bytes=scores.parameters * DTYPE_BYTES[forward.dtype])
-    weights = Tensor(forward.rows * config.experts_per_token, FP32)
-    return forward.node("router", "router", [held, ops.elementwise("mul", weights, weights, calls=forward.calls)])
+
+    def scored(forward: Forward) -> list[Op]:
+        scores = ops.linear(forward.rows, config.width, config.experts, FP32, bias=False)
+        held = scores._replace(weight_bytes=scores.parameters * DTYPE_BYTES[forward.dtype])
+        weights = Tensor(forward.rows * config.experts_per_token, FP32)
+        return [held, ops.elementwise("mul", weights, weights)]
+
+    return forwards.node("router", "router", scored)
 
 
-def _experts(config: Decoder, forward: Forward) -> Node:
-    """Routed experts: every token through its few, each expert's matrices read once per pass.
+def _experts(config: Decoder, forwards: Forwards) -> Node:
+    """Routed experts: every token through its few, each expert's matrices read once per pass."""
+
+    def silu(forward: Forward) -> list[Op]:
+        inner = Tensor(forward.rows * config.experts_per_token * config.expert_width, forward.dtype)
+        return [ops.elementwise("silu", inner, inner)]
+
+    return forwards.node(
+        "experts",
+        "routed experts",
+        lambda forward: _routed(config, forward),
+        children=[("act_fn", forwards.node("activation", "activation", silu))],
+    )
+
+
+def _routed(config: Decoder, forward: Forward) -> list[Op]:
+    """Operations of the routed experts.
 
     Which experts the tokens of a pass share depends on the data: as many are taken to be read as the pass can
     reach, which is exact for one token.
     """
-    rows, dtype, calls = forward.rows * config.experts_per_token, forward.dtype, forward.calls
+    rows, dtype = forward.rows * config.experts_per_token, forward.dtype
     reached = min(config.experts, rows)
     inner, outer = Tensor(rows * config.expert_width, dtype), Tensor(rows * config.width, dtype)
-
-    def matrices(in_features: int, out_features: int) -> Op:
-        return ops.expert_linear(rows, reached, config.experts, in_features, out_features, dtype, calls=calls)
-
-    silu = ops.elementwise("silu", inner, inner, calls=calls)
-    weighted = ops.elementwise("mul", Tensor(outer.elements, FP32), outer, Tensor(rows, FP32), calls=calls)
-    return forward.node(
-        "experts",
-        "routed experts",
-        [
-            matrices(config.width, 2 * config.expert_width),
-            ops.elementwise("mul", inner, inner, inner, calls=calls),
-            matrices(config.expert_width, config.width),
-            weighted,
-        ],
-        children=[("act_fn", forward.node("activation", "activation", [silu]))],
-    )
+    return [
+        ops.expert_linear(rows, reached, config.experts, config.width, 2 * config.expert_width, dtype),
+        ops.elementwise("mul", inner, inner, inner),
+        ops.expert_linear(rows, reached, config.experts, config.expert_width, config.width, dtype),
+        ops.elementwise("mul", Tensor(outer.elements, FP32), outer, Tensor(rows, FP32)),
+    ]

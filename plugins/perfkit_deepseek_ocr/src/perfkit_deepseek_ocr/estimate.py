@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from perfkit_core import ops
 from perfkit_core.costtree import CostTree, Node, Parameter
-from perfkit_core.errors import UsageError
 from perfkit_core.specs import ModelRequest
 from perfkit_deepseek_ocr.architecture import Architecture
+from perfkit_deepseek_ocr.batches import geometries_of, tiles_name
 from perfkit_deepseek_ocr.clip import clip
-from perfkit_deepseek_ocr.decoder import decode_forward, language_model, output_head, prefill_forward
-from perfkit_deepseek_ocr.geometry import Geometry, Grid, parse_grid
+from perfkit_deepseek_ocr.decoder import decode_forwards, language_model, output_head, prefill_forwards
+from perfkit_deepseek_ocr.geometry import Geometry
 from perfkit_deepseek_ocr.memory import memory_estimate
 from perfkit_deepseek_ocr.metadata import read_architecture
 from perfkit_deepseek_ocr.options import OcrModelOptions, OcrWorkload
 from perfkit_deepseek_ocr.sam import sam
-from perfkit_deepseek_ocr.views import Views
+from perfkit_deepseek_ocr.shapes import views_of
 
 NOT_MODELLED = (
     "reading, resizing and normalising the image, tokenising the prompt and turning tokens into text",
@@ -32,73 +33,80 @@ def estimate(request: ModelRequest, workload: OcrWorkload) -> CostTree:
     """Return the costs of reading all pages.
 
     Raises:
-        MissingError: A checkpoint file or field is missing.
+        MissingError: A checkpoint file or field is missing, or an image cannot be read.
         DamagedFileError: A checkpoint file cannot be parsed.
+        UsageError: The images do not go together.
     """
     architecture = architecture_of(request)
-    geometry = geometry_of(model_options(request), workload)
-    stages = (("prefill", _prefill(architecture, geometry)), ("decode", _decode(architecture, geometry)))
+    geometries = geometries_of(model_options(request), workload)
+    stages = (("prefill", _prefill(architecture, geometries)), ("decode", _decode(architecture, geometries)))
     return CostTree(
         stages=stages,
-        memory=memory_estimate(architecture, geometry, sum(node.inclusive.weight_bytes for _, node in stages)),
-        geometry={
-            "pages": geometry.batch * geometry.batches,
-            "tiles": geometry.tiles[0] * geometry.tiles[1] if geometry.tiles else 0,
-            "vision_tokens": geometry.vision_tokens,
-            "image_tokens": geometry.image_tokens,
-            "prompt_tokens": geometry.prompt,
-            "decode_steps": geometry.decode_steps,
-            "last_context": geometry.last_context,
-        },
-        notes=_notes(architecture, geometry, workload),
+        memory=memory_estimate(architecture, geometries, sum(node.inclusive.weight_bytes for _, node in stages)),
+        geometry=_sizes(geometries),
+        notes=_notes(architecture, geometries, workload),
         not_modelled=(*NOT_MODELLED, _unused(architecture)),
         architecture=architecture.source,
     )
 
 
-def _prefill(architecture: Architecture, geometry: Geometry) -> Node:
-    forward = prefill_forward(geometry)
-    positions = geometry.prompt if geometry.all_positions else 1
+def _sizes(geometries: Sequence[Geometry]) -> dict[str, int]:
+    """Return the derived sizes; those of one page where pages are cut alike, their sums where they are not."""
+    pages, last = sum(geometry.pages for geometry in geometries), geometries[-1]
+    of_pages = {"tiles": 0, "vision_tokens": 0, "image_tokens": 0, "prompt_tokens": 0}
+    for geometry in geometries:
+        values = (geometry.tile_count, geometry.vision_tokens, geometry.image_tokens, geometry.prompt)
+        for name, value in zip(of_pages, values, strict=True):
+            of_pages[name] += value if len(geometries) == 1 else value * geometry.pages
+    suffix = "" if len(geometries) == 1 else "_of_all_pages"
+    return {
+        "pages": pages,
+        **{name + suffix: value for name, value in of_pages.items()},
+        "decode_steps": last.decode_steps,
+        "last_context": last.last_context,
+    }
+
+
+def _prefill(architecture: Architecture, geometries: Sequence[Geometry]) -> Node:
+    forwards = prefill_forwards(geometries)
     return Node(
         "stage",
         "container",
-        geometry.batches,
+        forwards.total,
         children=[
-            ("vision", vision(architecture, geometry)),
-            ("language_model", language_model(architecture.decoder, forward)),
-            ("lm_head", output_head(architecture.decoder, forward, positions)),
+            ("vision", vision(architecture, geometries)),
+            ("language_model", language_model(architecture.decoder, forwards)),
+            ("lm_head", output_head(architecture.decoder, forwards)),
         ],
     )
 
 
-def _decode(architecture: Architecture, geometry: Geometry) -> Node:
-    forward = decode_forward(geometry)
+def _decode(architecture: Architecture, geometries: Sequence[Geometry]) -> Node:
+    forwards = decode_forwards(geometries)
     return Node(
         "stage",
         "container",
-        forward.calls,
+        forwards.total,
         children=[
-            ("language_model", language_model(architecture.decoder, forward)),
-            ("lm_head", output_head(architecture.decoder, forward, 1)),
+            ("language_model", language_model(architecture.decoder, forwards)),
+            ("lm_head", output_head(architecture.decoder, forwards)),
         ],
     )
 
 
-def vision(architecture: Architecture, geometry: Geometry) -> Node:
+def vision(architecture: Architecture, geometries: Sequence[Geometry]) -> Node:
     """Build the tree below ``prefill/vision``; it holds the two learned separators itself."""
-    views, width = Views.of(geometry), architecture.decoder.width
+    views, width = views_of(geometries), architecture.decoder.width
     projector = views.node(
         "linear",
         "projector",
-        lambda view: [
-            ops.linear(view.features, architecture.feature_width, width, geometry.dtype, calls=geometry.batches)
-        ],
+        lambda view: [ops.linear(view.features, architecture.feature_width, width, views.dtype)],
     )
     return Node(
         "vision",
         "container",
-        geometry.batches,
-        parameters=[Parameter(2 * width, geometry.dtype)],
+        sum(geometry.batches for geometry in geometries),
+        parameters=[Parameter(2 * width, views.dtype)],
         children=[
             ("sam", sam(architecture.sam, views)),
             ("clip", clip(architecture.clip, views)),
@@ -126,62 +134,31 @@ def model_options(request: ModelRequest) -> OcrModelOptions:
     return request.options
 
 
-def geometry_of(options: OcrModelOptions, workload: OcrWorkload) -> Geometry:
-    """Derive views, tokens and calls; pages are rounded up to full batches.
-
-    Raises:
-        MissingError: An image cannot be read.
-        UsageError: The images do not fill batches, or are not cut alike.
-    """
-    pages, tiles = _of_images(workload) if workload.images else (workload.pages, parse_grid(workload.grid))
-    return Geometry(
-        batch=workload.batch_size,
-        batches=-(-pages // workload.batch_size),
-        mode=workload.mode,
-        tiles=tiles if workload.mode == "gundam" else None,
-        text_tokens=workload.prompt_tokens,
-        new_tokens=workload.max_new_tokens,
-        all_positions=options.head_positions == "all",
-        dtype=options.dtype,
-    )
-
-
-def _of_images(workload: OcrWorkload) -> tuple[int, Grid | None]:
-    """Return how many images there are and how they are cut."""
-    from perfkit_deepseek_ocr.images import common_grid, find_images
-
-    images = find_images(workload.images)
-    if len(images) % workload.batch_size:
-        raise UsageError(
-            f"{len(images)} images do not fill batches of {workload.batch_size}",
-            fix="choose a batch_size that divides their number",
-        )
-    return len(images), common_grid(images) if workload.mode == "gundam" else None
-
-
-def _notes(architecture: Architecture, geometry: Geometry, workload: OcrWorkload) -> list[str]:
-    pages = geometry.batch * geometry.batches
+def _notes(architecture: Architecture, geometries: Sequence[Geometry], workload: OcrWorkload) -> list[str]:
+    shortest, last = geometries[0], geometries[-1]
+    pages = sum(geometry.pages for geometry in geometries)
     notes = []
     if workload.images:
         notes.append(f"the number of pages and how they are cut are those of {workload.images}")
     elif pages != workload.pages:
-        notes.append(f"pages={workload.pages} do not fill batches of {geometry.batch}: {pages} pages are read")
+        notes.append(f"pages={workload.pages} do not fill batches of {last.batch}: {pages} pages are read")
+    if len(geometries) > 1:
+        kinds = [f"{one.pages} into {tiles_name(one.tiles)} ({one.prompt} prompt tokens)" for one in geometries]
+        notes.append(f"pages are cut as their shape wants: {', '.join(kinds)}; costs are sums over all pages")
     notes += [
-        f"prefill gives the first token: {geometry.decode_steps} decode steps a page make the other tokens",
+        f"prefill gives the first token: {last.decode_steps} decode steps a page make the other tokens",
         "vision is part of prefill",
-        f"prefill runs the output head on {'every position' if geometry.all_positions else 'the last position'}",
+        f"prefill runs the output head on {'every position' if last.all_positions else 'the last position'}",
         "decode runs the modules of prefill: their parameters and weight bytes are counted there alone",
-        f"decode attention is the exact sum over contexts of {geometry.first_context} to {geometry.last_context} keys, "
+        f"decode attention is the exact sum over contexts of {shortest.first_context} to {last.last_context} keys, "
         "listed at their mean (its cost is linear in the number of keys)"
-        if geometry.decode_steps
+        if last.decode_steps
         else "one new token: nothing is decoded",
         "bytes of routed experts: every expert that a pass can reach is read once",
     ]
-    longest = architecture.decoder.max_positions
-    if geometry.prompt + geometry.new_tokens > longest:
-        notes.append(
-            f"{geometry.prompt + geometry.new_tokens} tokens exceed the {longest} positions the model was made for"
-        )
+    longest, needed = architecture.decoder.max_positions, last.prompt + last.new_tokens
+    if needed > longest:
+        notes.append(f"{needed} tokens exceed the {longest} positions the model was made for")
     return notes
 
 

@@ -67,6 +67,22 @@ def refill(fixed: Any, cache: Any) -> None:
         fixed.update(layer.keys, layer.values, index)
 
 
+def resize(cache: Any, held: int, length: int) -> None:
+    """Let ``cache``, which holds ``held`` tokens, hold ``length``: cut off, or with the same content again.
+
+    What a step costs depends on how much is cached, not on what.
+    """
+    import torch
+
+    if length == held:
+        return
+    for layer in cache.layers:
+        index = torch.arange(length, device=layer.keys.device) % held
+        keys, values = layer.keys.index_select(2, index), layer.values.index_select(2, index)
+        layer.reset()
+        layer.update(keys, values)
+
+
 def twin(module: Any) -> Any:
     """Return a copy of ``module`` with the same parameters and buffers, without its hooks."""
     shared = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}

@@ -62,7 +62,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Everything the cost formulas need to know about one workload.
+    """Everything the cost formulas need to know about batches of pages that are cut alike.
 
     Attributes:
         batch: Pages processed at once.
@@ -85,12 +85,22 @@ class Geometry:
     dtype: str
 
     @property
+    def pages(self) -> int:
+        """Pages of all batches."""
+        return self.batch * self.batches
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of one page."""
+        return self.tiles[0] * self.tiles[1] if self.tiles else 0
+
+    @property
     def views(self) -> tuple[View, ...]:
         """Views in the order the model encodes them: all global views of a batch, then all of its tiles."""
         base = View(self.batch, BASE_SIZES[self.mode])
         if self.tiles is None:
             return (base,)
-        return base, View(self.batch * self.tiles[0] * self.tiles[1], TILE_SIZE)
+        return base, View(self.batch * self.tile_count, TILE_SIZE)
 
     @property
     def vision_tokens(self) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfkit_core.errors import MissingError, UsageError
-from perfkit_deepseek_ocr.geometry import Grid, choose_grid
+from perfkit_core.checkpoints import reason
+from perfkit_core.errors import MissingError
 from perfkit_deepseek_ocr.pages import no_pillow
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -49,8 +49,10 @@ def find_images(place: str) -> tuple[PageImage, ...]:
 def open_image(path: Path) -> Any:
     """Return an image as a Pillow image in RGB, turned the way its camera says.
 
+    Transparency is dropped, as the model's own code does, and 16 bits a channel become 8.
+
     Raises:
-        MissingError: It is missing, empty or damaged, or Pillow is not installed.
+        MissingError: It is missing, empty, damaged or too large to be decoded safely, or Pillow is not installed.
     """
     try:
         from PIL import Image, ImageOps
@@ -58,14 +60,28 @@ def open_image(path: Path) -> Any:
         raise no_pillow(error) from None
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return _in_colour(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise MissingError(f"image {path} is missing", fix="correct images=") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise MissingError(
+            f"image {path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels",
+            fix="scale it down, or take it out",
+        ) from None
+    except Exception as error:  # noqa: BLE001 - Pillow raises many types for a damaged file, all mean the same here
         if path.is_file() and not path.stat().st_size:
             raise MissingError(f"image {path} is empty", fix="copy it again, or take it out") from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MissingError(f"image {path} cannot be read: {reason}", fix="copy it again, or take it out") from None
+        raise MissingError(
+            f"image {path} cannot be read: {reason(error)}", fix="copy it again, or take it out"
+        ) from None
+
+
+def _in_colour(image: Any) -> Any:
+    if image.mode.startswith("I"):  # 16 bits of grey, which converting would cut off at 255
+        image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 def describe_image(path: Path, image: Any) -> Mapping[str, Any]:
@@ -78,28 +94,6 @@ def describe_image(path: Path, image: Any) -> Mapping[str, Any]:
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-
-
-def common_grid(images: Sequence[PageImage]) -> Grid | None:
-    """Return the grid of tiles that the model cuts every one of ``images`` into; None for no tiles.
-
-    Raises:
-        UsageError: They differ, so that their prompts would have different lengths.
-    """
-    first, grid = images[0], choose_grid(images[0].width, images[0].height)
-    for image in images:
-        other = choose_grid(image.width, image.height)
-        if other != grid:
-            raise UsageError(
-                f"images of one run must be cut alike: {first.path} into {_named(grid)}, {image.path} into "
-                f"{_named(other)}",
-                fix="run them in two lists, or choose a mode without tiles, such as mode=base",
-            )
-    return grid
-
-
-def _named(grid: Grid | None) -> str:
-    return f"{grid[0]}x{grid[1]} tiles" if grid else "no tiles"
 
 
 def _paths(place: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 The moments follow the reference implementation run eagerly without gradients: a tensor is alive while any
 frame of the call stack still names it. Attention is taken as a fused kernel, routed experts as grouped matrix
-products, and the image's pixels stay on the device throughout. Workspace of libraries and allocator
+products, and the pixels of all pages stay on the device throughout. Workspace of libraries and allocator
 fragmentation come on top and are not modelled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from perfkit_core.costtree import MemoryEstimate
@@ -37,16 +38,29 @@ class StagePeak(NamedTuple):
         return self.activation_bytes + self.cache_bytes
 
 
-def memory_estimate(architecture: Architecture, geometry: Geometry, weight_bytes: int) -> MemoryEstimate:
-    """Return resident weights, the cache at its longest and the activation peak of every stage."""
-    peaks = {"prefill": prefill_peak(architecture, geometry)}
-    if geometry.decode_steps:
-        peaks["decode"] = decode_peak(architecture, geometry)
+def memory_estimate(architecture: Architecture, geometries: Sequence[Geometry], weight_bytes: int) -> MemoryEstimate:
+    """Return resident weights, the cache at its longest and the activation peak of every stage.
+
+    The pixels of all batches stay on the device; everything else of a batch is gone when the next one begins.
+    """
+    pixels = sum(geometry.batches * _pixels(geometry) for geometry in geometries)
+    stages = (
+        {"prefill": prefill_peak, "decode": decode_peak} if geometries[-1].decode_steps else {"prefill": prefill_peak}
+    )
+    peaks = {}
+    for stage, peak_of in stages.items():
+        of_batches = [
+            StagePeak(peak.activation_bytes + pixels - _pixels(geometry), peak.cache_bytes)
+            for geometry in geometries
+            for peak in [peak_of(architecture, geometry)]
+        ]
+        peaks[stage] = max(of_batches, key=lambda peak: peak.total)
     return MemoryEstimate(
         weight_bytes=weight_bytes,
-        kv_cache_bytes=cache_bytes(architecture.decoder, geometry, geometry.last_context),
+        kv_cache_bytes=max(cache_bytes(architecture.decoder, one, one.last_context) for one in geometries),
         activation_bytes={stage: peak.activation_bytes for stage, peak in peaks.items()},
         peak_bytes=weight_bytes + max(peak.total for peak in peaks.values()),
+        stage_bytes={stage: weight_bytes + peak.total for stage, peak in peaks.items()},
     )
 
 

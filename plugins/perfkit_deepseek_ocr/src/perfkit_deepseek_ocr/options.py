@@ -92,6 +92,14 @@ class OcrWorkload(Options):
         description="tokens of a sequence that must not come twice when measured; 0: any may",
     )
 
+    save_predictions: bool = Field(
+        default=False,
+        description=(
+            "after measuring, read all pages once more and write predictions.jsonl and the pages with the boxes found "
+            "(true|false)"
+        ),
+    )
+
     @field_validator("grid")
     @classmethod
     def _is_a_grid(cls, value: str) -> str:

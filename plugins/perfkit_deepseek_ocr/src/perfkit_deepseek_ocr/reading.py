@@ -6,34 +6,44 @@ is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from perfkit_core.errors import MissingError
-from perfkit_core.regions import Regions
+from perfkit_core.regions import ALL, Regions
 from perfkit_core.workload import BuildContext, Workload
-from perfkit_deepseek_ocr.estimate import architecture_of, geometry_of, model_options
+from perfkit_deepseek_ocr.batches import geometries_of
+from perfkit_deepseek_ocr.estimate import architecture_of, model_options
 from perfkit_deepseek_ocr.generation import (
     causal_mask,
     forbid_repeats,
     length_mask,
     refill,
+    resize,
     twin,
     with_separators,
 )
-from perfkit_deepseek_ocr.images import describe_image, find_images, open_image
+from perfkit_deepseek_ocr.geometry import Geometry
 from perfkit_deepseek_ocr.options import CUDA_GRAPH_MODES, OcrWorkload
-from perfkit_deepseek_ocr.pages import describe_page, draw_page, page_size
-from perfkit_deepseek_ocr.pixels import global_view, tile_views
-
-BEGIN = 0
-"""Token that begins every sequence."""
-
-FIRST_WORD = 2
-"""Tokens below begin or end a sequence."""
+from perfkit_deepseek_ocr.page_inputs import FIRST_WORD, batched, pages_of, prompt_of
 
 MEASURED_TOKENS = 32
 """Decode steps that are measured when the user does not say."""
+
+
+class Prompt(NamedTuple):
+    """What all batches that are cut alike have in common, on the device.
+
+    Attributes:
+        tokens: Their prompts, sequences x positions.
+        picture: Positions of the image's features.
+        mask: Attention mask of prefill; None where the kernel takes causality as a flag.
+    """
+
+    tokens: Any
+    picture: Any
+    mask: Any
 
 
 class PageReading(Workload):
@@ -53,7 +63,8 @@ class PageReading(Workload):
         self._options = model_options(context.request)
         self._workload = context.options
         self._decoder = architecture_of(context.request).decoder
-        self._geometry = geometry_of(self._options, context.options)
+        self._geometries = geometries_of(self._options, context.options)
+        self._checkpoint = context.request.checkpoint
         self._model = context.components["model"]
         self._watching: Regions | None = None
         self._fixed: Any = None
@@ -64,40 +75,58 @@ class PageReading(Workload):
         """Read or draw the pages, put their pixels on the device, and make the prompts."""
         import torch
 
-        self._dtype = getattr(torch, self._geometry.dtype)
+        self._dtype = getattr(torch, self._options.dtype)
         self._language = self._model.model.language_model
         self._stepper = self._language
         if self._options.compile != "none":
             self._stepper = torch.compile(twin(self._language), mode=self._options.compile, dynamic=False)
-        geometry = self._geometry
-        self._pages: list[Mapping[str, Any]] = []
-        views = self._views()
+        pages = [(page, page.image()) for page in pages_of(self._workload, self._geometries, self._seed)]
+        self._pages = [page for page, _ in pages]
+        self._described = [page.describe(image) for page, image in pages]
         self._batches = [
-            self._stacked(views[start : start + geometry.batch]) for start in range(0, len(views), geometry.batch)
+            (geometry, [view.to(self._device, self._dtype) for view in views])
+            for geometry, views in batched(pages, self._geometries)
         ]
-        self._prompt = self._make_prompt().to(self._device)
-        self._picture = self._prompt[0] == self._decoder.image_token_id
-        self._picture_at = self._picture.nonzero()[:, 0]
-        self._positions = torch.arange(geometry.prompt + geometry.new_tokens, device=self._device)
-        self._mask = causal_mask(geometry.prompt, self._options.attention, self._dtype, self._device)
+        longest = self._geometries[-1]
+        self._positions = torch.arange(longest.prompt + longest.new_tokens, device=self._device)
+        self._prompts = {geometry: self._prompt(geometry) for geometry in self._geometries}
+
+    def _prompt(self, geometry: Geometry) -> Prompt:
+        image = self._decoder.image_token_id
+        tokens = prompt_of(geometry, self._decoder.vocabulary, image, self._seed).to(self._device)
+        picture = (tokens[0] == image).nonzero()[:, 0]
+        return Prompt(tokens, picture, causal_mask(geometry.prompt, self._options.attention, self._dtype, self._device))
 
     def step(self, regions: Regions) -> Any:
-        """Read all pages once; returns the generated tokens, pages x tokens."""
+        """Read all pages once; returns the generated tokens, pages x tokens, of sampled decoding those measured."""
         import torch
 
         self._watch(regions)
         with torch.no_grad():
-            return torch.cat([self._read(regions, views) for views in self._batches])
+            return torch.cat([self._read(regions, geometry, views) for geometry, views in self._batches])
+
+    def save(self, directory: Path) -> None:
+        """Write ``predictions.jsonl`` and the pages with the boxes of their answers, when that was asked for.
+
+        The pages are read once more, every token of them, since measured runs may leave tokens out.
+        """
+        if not self._workload.save_predictions:
+            return
+        from perfkit_deepseek_ocr.predictions import write_predictions
+
+        self._watching = None
+        tokens = self.step(Regions(iterations=ALL, depth=0)).tolist()
+        write_predictions(directory, self._pages, tokens, self._checkpoint)
 
     def close(self) -> None:
         """Let go of network and inputs."""
         self._model = self._language = self._stepper = self._fixed = None
-        self._batches = []
+        self._batches, self._prompts = [], {}
 
     def units(self) -> Mapping[str, float]:
         """Return pages and generated tokens of one run."""
-        pages = self._geometry.batch * self._geometry.batches
-        return {"pages": pages, "tokens": pages * self._geometry.new_tokens}
+        pages = sum(geometry.pages for geometry in self._geometries)
+        return {"pages": pages, "tokens": pages * self._workload.max_new_tokens}
 
     def inputs(self) -> Sequence[Mapping[str, Any]]:
         """Return every page and the prompt, and how they were made."""
@@ -105,56 +134,17 @@ class PageReading(Workload):
             "name": "prompt",
             "generator": "torch.randint on cpu",
             "seed": self._seed,
-            "text_tokens": self._geometry.text_tokens,
-            "image_tokens": self._geometry.image_tokens,
+            "text_tokens": self._workload.prompt_tokens,
+            "image_tokens": [geometry.image_tokens for geometry in self._geometries],
         }
         decoding = {
             "name": "decoding",
             "method": "greedy, to max_new_tokens: an end-of-sequence token does not end it",
             "no_repeat_ngram": self._workload.no_repeat_ngram,
+            "sampling": "where not all steps are measured, those measured are spread evenly over the growing context, "
+            "and the cache between them holds what earlier tokens left there, again",
         }
-        return [*self._pages, prompt, decoding]
-
-    def _views(self) -> list[tuple[Any, list[Any]]]:
-        """Return the global view and the tiles of every page, and note where the pages come from."""
-        geometry = self._geometry
-        pages = self._read_files() if self._workload.images else self._draw()
-        return [
-            (global_view(image, geometry.mode), tile_views(image, geometry.tiles) if geometry.tiles else [])
-            for image in pages
-        ]
-
-    def _read_files(self) -> Iterator[Any]:
-        for index, found in enumerate(find_images(self._workload.images)):
-            image = open_image(found.path)
-            self._pages.append({"name": f"page {index}", **describe_image(found.path, image)})
-            yield image
-
-    def _draw(self) -> Iterator[Any]:
-        geometry = self._geometry
-        for index in range(geometry.batch * geometry.batches):
-            image = draw_page(index, page_size(geometry.mode, geometry.tiles), self._seed)
-            self._pages.append({"name": f"page {index}", **describe_page(index, image, self._seed)})
-            yield image
-
-    def _stacked(self, pages: list[tuple[Any, list[Any]]]) -> list[Any]:
-        """Return one batch of pixels for every view size, in the order the encoders get them."""
-        import torch
-
-        sizes = [[whole for whole, _ in pages], [tile for _, tiles in pages for tile in tiles]]
-        return [torch.stack(images).to(self._device, self._dtype) for images in sizes if images]
-
-    def _make_prompt(self) -> Any:
-        """Return the tokens of every sequence: its beginning, the image's placeholders, the instruction."""
-        import torch
-
-        geometry, image = self._geometry, self._decoder.image_token_id
-        generator = torch.Generator().manual_seed(self._seed)
-        size = (geometry.batch, geometry.text_tokens - 1)
-        words = torch.randint(FIRST_WORD, self._decoder.vocabulary - 1, size, generator=generator)
-        words += words >= image  # every other token is as likely
-        begin = torch.full((geometry.batch, 1), BEGIN)
-        return torch.cat([begin, torch.full((geometry.batch, geometry.image_tokens), image), words], dim=1)
+        return [*self._described, prompt, decoding]
 
     def _watch(self, regions: Regions) -> None:
         """Make regions of the networks' modules, once for every run's regions."""
@@ -170,43 +160,50 @@ class PageReading(Workload):
         if self._stepper is not self._language:
             regions.watch(self._stepper, "language_model")
 
-    def _read(self, regions: Regions, views: list[Any]) -> Any:
+    def _read(self, regions: Regions, geometry: Geometry, views: list[Any]) -> Any:
         """Read one batch of pages."""
         import torch
 
-        geometry = self._geometry
-        tokens = torch.empty(geometry.batch, geometry.prompt + geometry.new_tokens, dtype=torch.long).to(self._device)
-        tokens[:, : geometry.prompt] = self._prompt
+        prompt, start = self._prompts[geometry], geometry.prompt
+        tokens = torch.empty(geometry.batch, start + geometry.new_tokens, dtype=torch.long).to(self._device)
+        tokens[:, :start] = prompt.tokens
         with regions.region("prefill"):
-            cache = self._prefill(regions, views, tokens)
-        end = geometry.prompt + 1
-        for _ in regions.loop("decode", geometry.decode_steps, measure=MEASURED_TOKENS):
-            self._decode(regions, cache, tokens, end)
-            end += 1
-        return tokens[:, geometry.prompt : end]
+            cache = self._prefill(regions, geometry, prompt, views, tokens)
+        reached, written = 0, [start]
 
-    def _prefill(self, regions: Regions, views: list[Any], tokens: Any) -> Any:
+        def reach(step: int) -> None:
+            """Bring cache and tokens to where ``step`` finds them."""
+            resize(cache, start + reached, start + step)
+            if step > reached:
+                tokens[:, start + reached + 1 : start + step + 1] = tokens[:, start + reached : start + reached + 1]
+
+        for step in regions.loop("decode", geometry.decode_steps, measure=MEASURED_TOKENS, reach=reach):
+            self._decode(regions, cache, tokens, start + step + 1)
+            reached = step + 1
+            written.append(start + reached)
+        return tokens[:, written]
+
+    def _prefill(self, regions: Regions, geometry: Geometry, prompt: Prompt, views: list[Any], tokens: Any) -> Any:
         """Write the first token; returns the cache."""
         from transformers import DynamicCache
 
-        geometry = self._geometry
         with regions.region("vision"):
-            features = self._see(views)
+            features = self._see(geometry, views)
         cache = DynamicCache(config=self._language.config)
         with regions.region("language_model"):
-            embedded = self._language.embed_tokens(self._prompt)
-            embedded.index_copy_(1, self._picture_at, features)
+            embedded = self._language.embed_tokens(prompt.tokens)
+            embedded.index_copy_(1, prompt.picture, features)
             hidden = self._language(
                 inputs_embeds=embedded,
                 position_ids=self._positions[None, : geometry.prompt],
                 past_key_values=cache,
                 use_cache=True,
-                attention_mask={"full_attention": self._mask},
+                attention_mask={"full_attention": prompt.mask},
             ).last_hidden_state
         self._choose(hidden if geometry.all_positions else hidden[:, -1:], tokens, geometry.prompt)
         return cache if self._options.compile == "none" else self._fixed_cache(cache)
 
-    def _see(self, views: list[Any]) -> Any:
+    def _see(self, geometry: Geometry, views: list[Any]) -> Any:
         """Return the features of all pages of a batch, with separators."""
         import torch
 
@@ -216,7 +213,7 @@ class PageReading(Workload):
             local = tower.sam_encoder(pixels).last_hidden_state
             joined = tower.vision_encoder(local).last_hidden_state[:, 1:]
             encoded.append(inner.multi_modal_projector(torch.cat([joined, local.flatten(2).transpose(1, 2)], dim=-1)))
-        whole, grid = encoded[0], self._geometry.tiles
+        whole, grid = encoded[0], geometry.tiles
         tiles = encoded[1].chunk(len(whole)) if grid else [None] * len(whole)
         ends = inner.image_newline, inner.view_separator
         return torch.stack([with_separators(page, cut, grid, *ends) for page, cut in zip(whole, tiles, strict=True)])

@@ -7,7 +7,8 @@ from typing import Any
 
 from perfkit_core.reference import Reference, ReferenceCall
 from perfkit_core.specs import ModelRequest
-from perfkit_deepseek_ocr.estimate import geometry_of, model_options
+from perfkit_deepseek_ocr.batches import geometries_of
+from perfkit_deepseek_ocr.estimate import model_options
 from perfkit_deepseek_ocr.geometry import Geometry, View
 from perfkit_deepseek_ocr.modules import build_modules
 from perfkit_deepseek_ocr.options import OcrWorkload
@@ -26,37 +27,48 @@ def references(request: ModelRequest, workload: OcrWorkload) -> Iterator[Referen
 
     The whole network's own forward reads values, which meta tensors do not have; its parts do not.
     """
-    geometry = geometry_of(model_options(request), workload)
+    geometries = geometries_of(model_options(request), workload)
     model = build_modules(request)["model"]
     model.set_experts_implementation(EXPERTS)
-    language, batches = model.model.language_model, geometry.batches
-    positions = geometry.prompt if geometry.all_positions else 1
+    language = model.model.language_model
     yield Reference(
         path="prefill/vision",
         module=vision_module(model),
-        calls=[ReferenceCall(run=lambda module: encode(module, geometry), times=batches)],
+        calls=[_of_batches(encode, geometry) for geometry in geometries],
         note="the encoders and the projector called one after the other on every view size",
     )
     yield Reference(
         path="prefill/language_model",
         module=language,
-        calls=[ReferenceCall(run=lambda module: prefill(module, geometry), times=batches)],
+        calls=[_of_batches(prefill, geometry) for geometry in geometries],
         note=EXPERTS_NOTE,
     )
-    yield Reference(path="prefill/lm_head", module=model.lm_head, calls=[_head_call(geometry, positions, batches)])
-    if geometry.decode_steps:
-        steps = decode_samples(geometry)
+    heads = [
+        _head_call(geometry, geometry.prompt if geometry.all_positions else 1, geometry.batches)
+        for geometry in geometries
+    ]
+    yield Reference(path="prefill/lm_head", module=model.lm_head, calls=heads)
+    if geometries[-1].decode_steps:
+        samples = [(geometry, decode_samples(geometry)) for geometry in geometries]
         yield Reference(
             path="decode/language_model",
             module=language,
-            calls=[ReferenceCall(run=_decode_at(geometry, keys), times=times * batches) for keys, times in steps],
-            note=f"{EXPERTS_NOTE}; {_sampling(geometry, steps)}",
+            calls=[
+                ReferenceCall(run=_decode_at(geometry, keys), times=times * geometry.batches)
+                for geometry, steps in samples
+                for keys, times in steps
+            ],
+            note="; ".join([EXPERTS_NOTE, *(_sampling(geometry, steps) for geometry, steps in samples)]),
         )
         yield Reference(
             path="decode/lm_head",
             module=model.lm_head,
-            calls=[_head_call(geometry, 1, batches * geometry.decode_steps)],
+            calls=[_head_call(geometry, 1, geometry.batches * geometry.decode_steps) for geometry in geometries],
         )
+
+
+def _of_batches(run: Callable[[Any, Geometry], object], geometry: Geometry) -> ReferenceCall:
+    return ReferenceCall(run=lambda module: run(module, geometry), times=geometry.batches)
 
 
 def vision_module(model: Any) -> Any:

@@ -7,7 +7,7 @@ from perfkit_core.costtree import Node, Parameter
 from perfkit_core.ops import Op, Tensor
 from perfkit_deepseek_ocr.architecture import Sam
 from perfkit_deepseek_ocr.geometry import View
-from perfkit_deepseek_ocr.views import Views
+from perfkit_deepseek_ocr.shapes import Views
 
 FP32 = "float32"
 CHANNELS = 3
@@ -31,7 +31,6 @@ def sam(config: Sam, views: Views) -> Node:
                 (view.size, view.size),
                 (view.side, view.side),
                 views.dtype,
-                calls=views.calls,
             )
         ],
     )
@@ -53,10 +52,10 @@ def _positions(config: Sam, view: View, views: Views) -> list[Op | None]:
     """Resize the position table to the view's grid, in float32, and add it."""
     hidden = Tensor(view.patches * config.width, views.dtype)
     table = Tensor(view.side**2 * config.width, views.dtype)
-    resized = ops.resample(config.table_side**2 * config.width, table.elements, FP32, calls=views.calls)
+    resized = ops.resample(config.table_side**2 * config.width, table.elements, FP32)
     return [
         None if view.side == config.table_side else resized,
-        ops.elementwise("add", hidden, hidden, table, calls=views.calls),
+        ops.elementwise("add", hidden, hidden, table),
     ]
 
 
@@ -65,12 +64,12 @@ def _layer(config: Sam, views: Views, window: int) -> Node:
     norm = views.node(
         "norm",
         "norm",
-        lambda view: [ops.layer_norm(view.patches, config.width, views.dtype, affine=True, calls=views.calls)],
+        lambda view: [ops.layer_norm(view.patches, config.width, views.dtype, affine=True)],
     )
 
     def residual(view: View) -> list[Op]:
         hidden = Tensor(view.patches * config.width, views.dtype)
-        return [ops.elementwise("add", hidden, hidden, hidden, calls=2 * views.calls)]
+        return [ops.elementwise("add", hidden, hidden, hidden, calls=2)]
 
     return views.node(
         "block",
@@ -100,7 +99,7 @@ def _attention(config: Sam, views: Views, window: int) -> Node:
     def linear(out_features: int) -> Node:
         def project(view: View) -> list[Op]:
             squares, side = _attended(view, window)
-            return [ops.linear(squares * side**2, config.width, out_features, views.dtype, calls=views.calls)]
+            return [ops.linear(squares * side**2, config.width, out_features, views.dtype)]
 
         return views.node("linear", "attention projection", project)
 
@@ -115,7 +114,6 @@ def _attention(config: Sam, views: Views, window: int) -> Node:
             config.head_width,
             views.dtype,
             bias_elements=squares * config.heads * count**2,
-            calls=views.calls,
         )
         return [attention, *_relative_positions(config, views, window or config.table_side, squares, side)]
 
@@ -134,17 +132,17 @@ def _relative_positions(config: Sam, views: Views, table_side: int, squares: int
 
     The two products of each query with the table, one per axis, are then added to one bias per score.
     """
-    calls, dtype, width = views.calls, views.dtype, config.head_width
+    dtype, width = views.dtype, config.head_width
     rows = squares * config.heads * side
     coordinates, offsets = Tensor(side, FP32), Tensor(side**2, FP32)
     product = Tensor(rows * side**2, dtype)
     return [
-        ops.resample((2 * table_side - 1) * width, (2 * side - 1) * width, dtype, calls=2 * calls),
-        ops.elementwise("mul", coordinates, Tensor(side, "int64"), calls=4 * calls),
-        ops.elementwise("sub", offsets, coordinates, coordinates, calls=2 * calls),
-        ops.elementwise("add", offsets, offsets, calls=2 * calls),
-        ops.matmul(side, rows, side, width, dtype, calls=2 * calls),
-        ops.elementwise("add", Tensor(rows * side**3, dtype), product, product, calls=calls),
+        ops.resample((2 * table_side - 1) * width, (2 * side - 1) * width, dtype, calls=2),
+        ops.elementwise("mul", coordinates, Tensor(side, "int64"), calls=4),
+        ops.elementwise("sub", offsets, coordinates, coordinates, calls=2),
+        ops.elementwise("add", offsets, offsets, calls=2),
+        ops.matmul(side, rows, side, width, dtype, calls=2),
+        ops.elementwise("add", Tensor(rows * side**3, dtype), product, product),
     ]
 
 
@@ -153,12 +151,12 @@ def _feed_forward(config: Sam, views: Views) -> Node:
         return views.node(
             "linear",
             "feed-forward",
-            lambda view: [ops.linear(view.patches, in_features, out_features, views.dtype, calls=views.calls)],
+            lambda view: [ops.linear(view.patches, in_features, out_features, views.dtype)],
         )
 
     def gelu(view: View) -> list[Op]:
         inner = Tensor(view.patches * config.mlp_width, views.dtype)
-        return [ops.elementwise("gelu", inner, inner, calls=views.calls)]
+        return [ops.elementwise("gelu", inner, inner)]
 
     return views.node(
         "block",
@@ -176,7 +174,7 @@ def _neck(config: Sam, views: Views) -> Node:
     norm = views.node(
         "norm",
         "norm",
-        lambda view: [ops.layer_norm(view.patches, channels, views.dtype, affine=True, calls=views.calls)],
+        lambda view: [ops.layer_norm(view.patches, channels, views.dtype, affine=True)],
     )
     return views.node(
         "block",
@@ -218,7 +216,6 @@ def _conv(views: Views, in_channels: int, out_channels: int, *, kernel: int, hal
                 (after, after),
                 views.dtype,
                 bias=False,
-                calls=views.calls,
             )
         ]
 
