@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from transformers import DynamicCache
 from perfkit_core.specs import ModelRequest
 
 from .live_memory import peak_bytes
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "gundam": ({}, "last"),
@@ -117,3 +121,17 @@ def test_the_estimate_holds_weights_cache_and_the_worst_stage() -> None:
     assert memory.kv_cache_bytes == 61_440 * (703 + 511)
     assert memory.peak_bytes >= memory.weight_bytes + memory.kv_cache_bytes + memory.activation_bytes["decode"]
     assert memory.peak_bytes >= memory.weight_bytes + memory.activation_bytes["prefill"]
+
+
+@pytest.mark.parametrize("run", ["ocr_eager", "ocr_again"])
+@pytest.mark.parametrize("stage", ["prefill", "decode"])
+def test_estimates_hold_against_what_an_h200_measured(run: str, stage: str) -> None:
+    """Of the committed runs; their decoding measured the first 33 steps, so those are estimated."""
+    path = RESULTS / "2026-11-21-h200-deepseek_ocr" / run / "metrics.json"
+    measured = json.loads(path.read_text())["memory"][stage]["allocated_bytes"]
+    request = ModelRequest(variant="default", options=OcrModelOptions())
+    memory = estimate(request, OcrWorkload(max_new_tokens=34)).memory
+    cached = {"prefill": 0, "decode": memory.kv_cache_bytes}[stage]
+    expected = memory.weight_bytes + memory.activation_bytes[stage] + cached
+    assert expected == pytest.approx(measured, rel=0.05)
+    assert expected - memory.weight_bytes == pytest.approx(measured - memory.weight_bytes, rel=0.15)

@@ -25,7 +25,8 @@ NOT_MODELLED = (
     "placing image features and separators among the token embeddings, and choosing each token from its logits",
     "copies that an ideal kernel fuses away: casts, padding, concatenation, gathering, growing the cache",
     "softmax, top-k and the weighted sum of the router and its experts",
-    "workspace of library kernels and fragmentation of the allocator (peak memory)",
+    "what torch.compile holds: a cache of fixed length beside the growing one, and the memory of CUDA graphs",
+    "fragmentation of the allocator, and library workspace other than the 48 MiB that a GPU holds (peak memory)",
 )
 
 
