@@ -105,7 +105,7 @@ def cost_tree_page() -> str:
 def _functions() -> list[Callable[..., Any]]:
     """Every public function of ``ops``, in source order."""
     found = [value for name, value in vars(ops).items() if inspect.isfunction(value) and not name.startswith("_")]
-    return [function for function in found if function.__module__ == ops.__name__]
+    return [function for function in found if function.__module__.startswith(f"{ops.__name__}.")]
 
 
 def _dataclass(kind: type) -> list[str]:
