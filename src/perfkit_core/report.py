@@ -60,11 +60,6 @@ def check_template(template: str, *, template_dir: Path | None = None, model: st
     compile_template(lookup, name)
 
 
-def render_summary(run: Run) -> str:
-    """Render ``analytic/summary.md``. Raises what ``render`` raises."""
-    return render(run, template=SUMMARY)
-
-
 def render_comparison(
     comparison: Comparison, *, template: str = COMPARE, template_dir: Path | None = None, fmt: str = "md"
 ) -> str:

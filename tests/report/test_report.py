@@ -10,7 +10,7 @@ import pytest
 from perfkit_core import api, units
 from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.families import families, family_names
-from perfkit_core.report import render, render_comparison, render_summary, to_html
+from perfkit_core.report import render, render_comparison, to_html
 
 
 def table(text, heading):
@@ -27,7 +27,7 @@ def table(text, heading):
 
 def test_a_run_directory_gets_report_and_summary(tiny):
     assert (tiny.path / "report.md").read_text() == render(api.load_run(tiny.path))
-    assert (tiny.path / "analytic" / "summary.md").read_text() == render_summary(api.load_run(tiny.path))
+    assert (tiny.path / "analytic" / "summary.md").read_text() == render(api.load_run(tiny.path), template="summary.md")
 
 
 def test_the_stage_table_holds_the_reports_own_numbers(full):

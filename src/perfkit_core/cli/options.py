@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from perfkit_core.settings import ResolvedSettings
 
 AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
-Decorator = Callable[[AnyCallable], AnyCallable]
 
 MEASURES = ("flops", "bytes", "time")
 
