@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perfkit_core.sampling import blocks
 
 if TYPE_CHECKING:
     from perfkit_core.watching import Watch
@@ -21,13 +23,17 @@ DEFAULT_DEPTH = 2
 ALL = 0
 """``iterations`` that run every iteration of a loop."""
 
+SEEK = "_seek"
+"""What is added to a loop's name for the region in which a place in it is reached; it is no part of the workload."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Iteration:
     """Which iteration of a loop a region is.
 
     Attributes:
-        index: Its number among those that are run; where they are spread, not its place in the workload's own loop.
+        index: Its number among those that are run, not its place in the workload's own loop; those of warm-up come
+            first.
         total: Iterations that the workload has.
         warmup: Iterations run first whose times do not count; 0 when every iteration is run.
         measured: Iterations whose times count; they stand for all ``total``.
@@ -42,17 +48,6 @@ class Iteration:
     def is_warmup(self) -> bool:
         """Whether this iteration's time does not count."""
         return self.index < self.warmup
-
-
-def spread(total: int, wanted: int) -> list[int]:
-    """Return ``wanted`` of ``total`` positions, evenly spread; their mean is that of all.
-
-    The positions are the middles of as many equal parts, mirrored so that each has a partner as far from the end
-    (the one in the middle of an odd number stands half a position off where ``total`` is even).
-    """
-    half = [(2 * part + 1) * total // (2 * wanted) for part in range(wanted // 2)]
-    middle = [(total - 1) // 2] * (wanted % 2)
-    return [*half, *middle, *(total - 1 - position for position in reversed(half))]
 
 
 class Recorder:
@@ -158,9 +153,9 @@ class Regions:
             measure: Iterations to measure when the user does not say: 3 suits steps, 32 decoded tokens.
             warmup: Iterations of a sampled loop to run first, without measuring them.
             reach: For iterations whose cost changes along the way, such as tokens over a growing cache. Those
-                measured are then spread evenly over all, and their mean position is that of all. ``reach(i)`` is
-                called to bring about what iteration ``i`` finds, where it does not follow the one before it; its
-                time does not count.
+                measured are then blocks spread over all, each after a warm-up of its own, and their mean position is
+                that of all. ``reach(i)`` is called to bring about what iteration ``i`` finds, where it does not
+                follow the one before it; it has a region of its own, which does not count.
 
         Raises:
             ValueError: The name is empty.
@@ -169,19 +164,33 @@ class Regions:
         sampled = wanted != ALL and warmup + wanted < total
         skipped = warmup if sampled else 0
         run = skipped + wanted if sampled else total
-        positions = [*range(skipped), *spread(total, wanted)] if sampled and reach else list(range(run))
-        following = 0
-        for index, position in enumerate(positions):
-            if reach and position != following:
-                with self._instance(name, Iteration(index=0, total=total, warmup=skipped or 1, measured=run - skipped)):
-                    reach(position)
+        if sampled and reach:
+            yield from self._blocks(name, total, wanted, warmup, reach)
+            return
+        for index in range(run):
             with self._instance(name, Iteration(index=index, total=total, warmup=skipped, measured=run - skipped)):
-                yield position
-            following = position + 1
+                yield index
+
+    def _blocks(self, name: str, total: int, wanted: int, warmup: int, reach: Callable[[int], None]) -> Iterator[int]:
+        """Yield the positions of a sampled loop whose iterations differ; see ``loop``."""
+        following, counted = 0, max(1, warmup)
+        unmeasured = Iteration(index=0, total=total, warmup=counted, measured=wanted)
+        for block in blocks(total, wanted, warmup):
+            begin = max(following, block.start - warmup)
+            if begin != following:
+                with self._instance(name + SEEK, unmeasured, named=False):
+                    reach(begin)
+            for position in range(begin, block.stop):
+                measured = position in block
+                index = counted if measured else max(0, position - block.start + warmup)
+                with self._instance(name, replace(unmeasured, index=index)):
+                    yield position
+                counted += measured
+            following = block.stop
 
     @contextmanager
-    def _instance(self, name: str, iteration: Iteration) -> Iterator[None]:
-        self.push(name, iteration)
+    def _instance(self, name: str, iteration: Iteration, *, named: bool = True) -> Iterator[None]:
+        self.push(name, iteration, named=named)
         try:
             yield
         except GeneratorExit:  # the workload left its loop early

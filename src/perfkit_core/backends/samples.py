@@ -106,7 +106,11 @@ def _upwards(samples: Sequence[RegionSample], position: int) -> list[int]:
 
 def _note_sampling(samples: Sequence[RegionSample], found: dict[str, RegionTotal]) -> None:
     """Mark every region whose time rests on a sampled loop: the loop, what is in it and what contains it."""
-    loops = {sample.path: sample for sample in samples if sample.index is not None and sample.measured < sample.total}
+    loops = {
+        sample.path: sample
+        for sample in samples
+        if sample.index is not None and sample.measured < sample.total and found[sample.path].instances
+    }
     for path, region in found.items():
         for loop, sample in loops.items():
             if path == loop or path.startswith(f"{loop}/") or loop.startswith(f"{path}/"):
