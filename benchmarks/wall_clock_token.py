@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         workload.prepare()
         asked = next(entry for entry in workload.inputs() if entry["name"] == "prompt")
-        prompt = asked["text_tokens"] + asked["image_tokens"]
+        prompt = asked["text_tokens"] + asked["image_tokens"][0]
         samples = Path(folder) / "samples.jsonl"
         regions = Regions((TimingRecorder(DEVICE, samples),))
 

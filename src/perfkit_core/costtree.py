@@ -95,6 +95,13 @@ ModuleCost = tuple[str, Node]
 """One row of the analytic view: a region path and the node that stands there."""
 
 
+LIBRARY_WORKSPACE = 48 * 2**20
+"""Bytes that the matrix-product libraries keep on a GPU once they have run, beside weights and activations.
+
+Measured on an H200 with torch 2.11: what was allocated between two runs, less weights and inputs, was 48.04 MiB
+(docs/results, 2026-11-21-h200-deepseek_ocr)."""
+
+
 class MemoryEstimate(NamedTuple):
     """Device memory of the run, in bytes.
 

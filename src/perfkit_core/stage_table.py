@@ -86,8 +86,8 @@ class MemoryRow(NamedTuple):
         stage: The stage as ``analytic/report.json`` has it.
         above: Estimated peak without the resident weights.
         peak: The most that torch's allocator had given out during the stage; None without a measurement.
-        measured_above: That without the weights: what was given out before the first stage began, or the estimated
-            weights where stages bring their own.
+        measured_above: That without the weights: what was given out once the model was loaded (in older runs, before
+            the first stage began), or the estimated weights where stages bring their own.
     """
 
     stage: StageRecord
@@ -110,7 +110,8 @@ def memory_rows(metrics: Metrics | None, analytic: AnalyticReport) -> tuple[Memo
     """Return a row per stage, in the order in which they run."""
     seen = metrics.memory if metrics else {}
     shared = len({stage.resident_weight_bytes for stage in analytic.stages}) == 1
-    before = min((sample.start_bytes for sample in seen.values()), default=0)
+    loaded = metrics.loaded_bytes if metrics else None
+    before = min((sample.start_bytes for sample in seen.values()), default=0) if loaded is None else loaded
     rows = []
     for stage in analytic.stages:
         sample = seen.get(stage.path)

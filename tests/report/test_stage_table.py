@@ -111,9 +111,12 @@ def test_memory_above_the_weights_counts_from_what_was_there_before_the_first_st
         "encode": MemorySample(start_bytes=110, allocated_bytes=125, reserved_bytes=200),
         "decode": MemorySample(start_bytes=113, allocated_bytes=150, reserved_bytes=200),
     }
-    found = memory_rows(SimpleNamespace(memory=memory), SimpleNamespace(stages=stages))
+    older = SimpleNamespace(memory=memory, loaded_bytes=None)
+    found = memory_rows(older, SimpleNamespace(stages=stages))
     assert [row.measured_above for row in found] == list(above)
     assert [row.above for row in found] == [12, 12]
     assert [row.above_error for row in found] == pytest.approx([(12 - one) / one for one in above])
     assert found[0].peak_error == pytest.approx((resident[0] + 12 - 125) / 125)
+    newer = memory_rows(SimpleNamespace(memory=memory, loaded_bytes=103), SimpleNamespace(stages=stages))
+    assert [row.measured_above for row in newer] == ([22, 47] if above == (15, 40) else list(above))
     assert [row.peak for row in memory_rows(None, SimpleNamespace(stages=stages))] == [None, None]

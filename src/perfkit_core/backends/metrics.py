@@ -66,6 +66,7 @@ def metrics(
         aggregates=aggregates,
         units=session.units,
         memory=_memory(runs),
+        loaded_bytes=session.loaded_bytes,
         regions=regions,
         outside_ns=round(_mean([Fraction(run.outside) for run in detailed or measured])),
         peaks=_peaks(spec, gpu_name),

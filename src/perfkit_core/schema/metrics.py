@@ -112,6 +112,9 @@ class Metrics(Record):
     aggregates: Aggregates = Field(description="Statistics over the measured runs")
     units: dict[str, float] = Field(description="What one whole run produces, by unit")
     memory: dict[str, MemorySample] = Field(description="Largest device memory per stage; empty on the CPU")
+    loaded_bytes: int | None = Field(
+        default=None, description="Device memory allocated once the model was loaded: its weights; null on the CPU"
+    )
     regions: tuple[RegionTime, ...] = Field(
         description="Every region, parents before children; of the detailed runs if there are any"
     )

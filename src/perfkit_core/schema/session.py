@@ -19,6 +19,9 @@ class Session(Record):
     device: DeviceRecord = Field(description="Where it ran")
     inputs: tuple[dict[str, Any], ...] = Field(default=(), description="Inputs, as the workload describes them")
     units: dict[str, float] = Field(default_factory=dict, description="What one whole run produces, by unit")
+    loaded_bytes: int | None = Field(
+        default=None, description="Device memory allocated once the model was loaded; null on the CPU"
+    )
     runs: int = Field(default=0, description="Measured runs that were finished")
     complete: bool = Field(default=False, description="Whether the session came to its end")
     hidden: dict[str, str] = Field(default_factory=dict, description="Regions that cannot be seen into, and why")

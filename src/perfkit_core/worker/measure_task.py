@@ -51,7 +51,7 @@ def measure(plan: WorkerPlan, progress: Progress) -> None:
     if backend.reads_nvtx:
         regions.add(NvtxRecorder(context.directory))
     log = _SessionLog(context, describe(how.device))
-    with _memory_errors(how.device, regions), _workload(plan, how, progress) as workload:
+    with _memory_errors(how.device, regions), _workload(plan, how, log, progress) as workload:
         log.update(units=dict(workload.units()), inputs=tuple(dict(one) for one in workload.inputs()))
         with activated(regions), backend.instrument(context):
             log.update(notes=_run(workload, context, how, log, progress))
@@ -73,7 +73,7 @@ def _options(how: MeasurePlan) -> MeasureOptions:
 
 
 @contextmanager
-def _workload(plan: WorkerPlan, how: MeasurePlan, progress: Progress) -> Iterator[Workload]:
+def _workload(plan: WorkerPlan, how: MeasurePlan, log: _SessionLog, progress: Progress) -> Iterator[Workload]:
     import torch
 
     subject = _subject(plan, how)
@@ -85,6 +85,8 @@ def _workload(plan: WorkerPlan, how: MeasurePlan, progress: Progress) -> Iterato
     torch.manual_seed(how.seed)
     progress(f"building {plan.model} {plan.variant} on {how.device}")
     components = subject.model.load(subject.request)
+    if how.device != "cpu":
+        log.update(loaded_bytes=torch.cuda.memory_allocated(how.device))
     workload = subject.workload.build(
         BuildContext(
             request=subject.request,

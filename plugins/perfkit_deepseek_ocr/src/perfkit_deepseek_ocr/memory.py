@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perfkit_core.costtree import MemoryEstimate
+from perfkit_core.costtree import LIBRARY_WORKSPACE, MemoryEstimate
 from perfkit_core.ops import DTYPE_BYTES
 from perfkit_deepseek_ocr.architecture import Architecture, Decoder, Sam
 from perfkit_deepseek_ocr.geometry import Geometry, View
@@ -19,10 +19,6 @@ from perfkit_deepseek_ocr.geometry import Geometry, View
 FP32 = 4
 INT64 = 8
 CHANNELS = 3
-
-WORKSPACE = 48 * 2**20
-"""Bytes that the matrix-product libraries keep once they have run, as measured on an H200: what was allocated
-between two runs, less weights and pixels (docs/results, 2026-11-21-h200-deepseek_ocr: 48.04 MiB)."""
 
 
 class StagePeak(NamedTuple):
@@ -55,7 +51,7 @@ def memory_estimate(architecture: Architecture, geometries: Sequence[Geometry], 
     peaks = {}
     for stage, peak_of in stages.items():
         of_batches = [
-            StagePeak(peak.activation_bytes + pixels - _pixels(geometry) + WORKSPACE, peak.cache_bytes)
+            StagePeak(peak.activation_bytes + pixels - _pixels(geometry) + LIBRARY_WORKSPACE, peak.cache_bytes)
             for geometry in geometries
             for peak in [peak_of(architecture, geometry)]
         ]
