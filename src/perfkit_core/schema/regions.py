@@ -9,13 +9,28 @@ from pydantic import Field
 from perfkit_core.schema.base import REGIONS_SCHEMA, Record
 
 
+class Tally(Record):
+    """Device work of one kind in a region; a profiler that does not tell it apart leaves it at 0."""
+
+    inclusive: int = Field(default=0, description="How many, with everything inside")
+    exclusive: int = Field(default=0, description="How many, without the regions inside")
+    inclusive_time: int = Field(default=0, description="Their time with everything inside, in nanoseconds")
+    exclusive_time: int = Field(default=0, description="Their time without the regions inside, in nanoseconds")
+
+
 class RegionRow(Record):
-    """One region; process and device are null in the row that adds them up."""
+    """One region; process and device are null in the row that adds them up.
+
+    Work counts for the innermost region open on the launching thread while the API call that launched it ran. In a
+    capture a device is a device of one process: work of other processes is no part of busy or idle time.
+    """
 
     domain: str = Field(description="NVTX domain; perfkit for perfkit's own regions")
     path: str = Field(description="Region path")
     process: int | None = Field(default=None, description="Process; null in the aggregate")
-    device: int | None = Field(default=None, description="Device number; null in the aggregate")
+    device: int | None = Field(
+        default=None, description="Device number; null in the aggregate, and for a process that put no work on any"
+    )
     inclusive_ns: int = Field(description="Kernel time with everything inside, in nanoseconds")
     exclusive_ns: int = Field(description="Kernel time without the regions inside, in nanoseconds")
     inclusive_kernels: int = Field(description="Kernels with everything inside")
@@ -27,6 +42,35 @@ class RegionRow(Record):
     exclusive_copies_time: int = Field(default=0, description="The same without the regions inside")
     inclusive_cpu_time: int = Field(default=0, description="CPU time of its thread in it, inclusive, in nanoseconds")
     exclusive_cpu_time: int = Field(default=0, description="CPU time without the regions inside")
+    copies: Tally = Field(default=Tally(), description="Copies alone")
+    sets: Tally = Field(default=Tally(), description="Memory sets alone")
+    graphs: Tally = Field(
+        default=Tally(), description="CUDA graphs traced as a whole; their kernels are not recorded one by one"
+    )
+    inclusive_launches: int = Field(
+        default=0, description="API calls that launched kernels or graphs, with everything inside"
+    )
+    exclusive_launches: int = Field(default=0, description="The same without the regions inside")
+    kernels_per_instance: float | None = Field(default=None, description="Inclusive kernels by instances")
+    launches_per_instance: float | None = Field(default=None, description="Inclusive launches by instances")
+    idle_time: int = Field(
+        default=0,
+        description="GPU idle inside it, in nanoseconds: between the start of the first and the end of the last work "
+        "(kernel, copy, set or graph) of an instance on a device, the time in which nothing of its process ran on "
+        "that device; added over instances and devices",
+    )
+    host_time: int = Field(
+        default=0, description="How long its ranges were open on their threads, in nanoseconds, added over instances"
+    )
+
+
+class WorkTotal(Record):
+    """All device work of one kind; a profiler that does not tell it apart leaves it at 0."""
+
+    count: int = Field(default=0, description="How many")
+    time: int = Field(default=0, description="Their time, in nanoseconds")
+    outside: int = Field(default=0, description="How many are outside every region")
+    outside_time: int = Field(default=0, description="The time of these, in nanoseconds")
 
 
 class RegionTotals(Record):
@@ -42,6 +86,22 @@ class RegionTotals(Record):
     cpu_outside_time: int = Field(default=0, description="Self CPU time outside every region")
     profiler_device_time: int = Field(default=0, description="The profiler's own self device time total, in ns")
     profiler_cpu_time: int = Field(default=0, description="The profiler's own self CPU time total, in nanoseconds")
+    outside_by_domain: dict[str, int] = Field(
+        default={}, description="Kernel time outside the ranges of each domain, in nanoseconds, by domain"
+    )
+    copies: WorkTotal = Field(default=WorkTotal(), description="Copies alone")
+    sets: WorkTotal = Field(default=WorkTotal(), description="Memory sets alone")
+    graphs: WorkTotal = Field(default=WorkTotal(), description="CUDA graphs traced as a whole")
+    launches: int = Field(default=0, description="API calls that launched kernels or graphs")
+    launches_outside: int = Field(default=0, description="Those outside every region")
+    busy_ns: int = Field(
+        default=0, description="Time in which at least one kernel runs, in nanoseconds, added over devices"
+    )
+    idle_time: int = Field(
+        default=0,
+        description="Time between the first and the last work on a device in which nothing of the process ran there, "
+        "in nanoseconds, added over devices",
+    )
 
 
 class OperatorRow(Record):
@@ -57,16 +117,21 @@ class OperatorRow(Record):
 
 
 class KernelRow(Record):
-    """One kernel, copy or set with one geometry in one region on one device."""
+    """One kernel, copy, set or graph with one geometry in one region on one device.
+
+    Where it is inside regions of several domains, the row names perfkit's, else the one that was opened last.
+    """
 
     region: str = Field(description="Innermost region open when it was launched; empty outside all")
     device: int = Field(description="Device number")
-    kind: Literal["kernel", "copy", "set"] = Field(description="What it is")
+    kind: Literal["kernel", "copy", "set", "graph"] = Field(description="What it is")
     name: str = Field(description="Name")
     grid: str = Field(description="Blocks per grid as x,y,z; empty when unknown")
     block: str = Field(description="Threads per block as x,y,z; empty when unknown")
     calls: int = Field(description="How often it ran")
     total_ns: int = Field(description="Time of all of them, in nanoseconds")
+    domain: str = Field(default="perfkit", description="Domain of the region")
+    short_name: str = Field(default="", description="Name without parameters; empty when unknown")
 
 
 class RegionsReport(Record):

@@ -1,0 +1,203 @@
+"""Columns of SQLite tables as NumPy arrays, several tables at a time.
+
+ADBC's driver for SQLite fills Arrow columns in C and holds no lock of Python meanwhile, so that two threads read
+twice as fast; see docs/dependencies.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from perfkit_core.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from perfkit_nsight.nsys_schema import Export
+
+Columns = dict[str, "NDArray[np.int64]"]
+"""Columns by name; those whose values all fit have 4 bytes a value."""
+
+NULL: Final = -(1 << 62)
+"""Stands for NULL in columns of whole numbers."""
+
+_THREADS = 2
+_BATCH = 32_768
+_SPLIT = 100_000
+"""Rows from which on a table is read in two halves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Columns of one table.
+
+    Attributes:
+        table: Its name; a table that is absent gives columns of no rows.
+        numbers: Columns of whole numbers; one that is absent is NULL in every row.
+        texts: Columns of text, each given as the numbers of its values in ``Reader.texts``.
+        where: Condition on the rows, in SQL.
+    """
+
+    table: str
+    numbers: Sequence[str]
+    texts: Sequence[str] = ()
+    where: str = "1"
+
+
+class Reader:
+    """Reads tables of one export.
+
+    Attributes:
+        texts: Distinct texts met so far; columns of text hold positions in it.
+    """
+
+    def __init__(self, export: Export) -> None:
+        self._export = export
+        self._lock = Lock()
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Distinct texts met so far; columns of text hold positions in it."""
+        return tuple(self._numbers)
+
+    def read(self, queries: Sequence[Query]) -> list[Columns]:
+        """Return the columns of every query, rows in the table's order.
+
+        Raises:
+            DamagedFileError: The file cannot be read, or a column holds what it must not.
+        """
+        tables = [_Filling(query) for query in queries]
+        parts = [part for table in tables for part in self._parts(table)]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(self._fill, parts):
+                pass  # an error of a thread is raised here
+        return [table.columns for table in tables]
+
+    def _parts(self, table: _Filling) -> Iterator[tuple[_Filling, str, int]]:
+        """Make room for a table; yield the statements that read it, each with the first row that it fills."""
+        query = table.query
+        present = self._export.columns.get(query.table)
+        if present is None:
+            table.allot(0)
+            return
+        columns = [f'coalesce("{name}", {NULL})' if name in present else str(NULL) for name in query.numbers]
+        columns += [f"coalesce(\"{name}\", '')" if name in present else "''" for name in query.texts]
+        # Names come from constants of this package, never from the file.
+        source = f'FROM "{query.table}"'
+        sql = f"SELECT {', '.join(columns)} {source}"
+        with self._export.connection() as database:
+            rows, last = (
+                database.execute(f"SELECT {one} {source}").fetchone()[0] for one in ("count(*)", "max(rowid)")
+            )
+            table.allot(rows)
+            if rows < _SPLIT:
+                yield table, sql, 0
+                return
+            half = f"WHERE rowid <= {last // 2}"
+            yield table, f"{sql} {half}", 0
+            below = database.execute(f"SELECT count(*) {source} {half}").fetchone()[0]
+        yield table, f"{sql} WHERE rowid > {last // 2}", below
+
+    def _fill(self, part: tuple[_Filling, str, int]) -> None:
+        from adbc_driver_manager import Error
+        from adbc_driver_sqlite import dbapi
+
+        table, sql, row = part
+        try:
+            with dbapi.connect(self._export.uri, autocommit=True) as connection, connection.cursor() as cursor:
+                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_BATCH)})
+                cursor.execute(sql)
+                for batch in cursor.fetch_record_batch():
+                    with self._lock:
+                        self._put(table, batch, row)
+                    row += len(batch)
+        except (Error, OSError, ValueError) as error:
+            path, reason = self._export.path, str(error).splitlines()[0]
+            raise DamagedFileError(
+                f"{path} cannot be read at its table {table.query.table}: {reason}", fix="export the report again"
+            ) from error
+
+    def _put(self, table: _Filling, batch: Any, row: int) -> None:
+        import numpy as np
+
+        for name, column in zip((*table.query.numbers, *table.query.texts), batch.columns, strict=True):
+            values = self._interned(column) if name in table.query.texts else column.to_numpy(zero_copy_only=False)
+            if values.dtype != np.int64:
+                raise ValueError(f"column {name} holds {values.dtype} where whole numbers are expected")
+            table.put(name, row, values)
+
+    def _interned(self, column: Any) -> Any:
+        import numpy as np
+
+        coded = column.dictionary_encode()
+        values = coded.dictionary.to_pylist()
+        places = np.array([self._numbers.setdefault(value, len(self._numbers)) for value in values], dtype=np.int64)
+        return places[coded.indices.to_numpy()]
+
+
+class _Filling:
+    """Columns being filled: 4 bytes a value until one does not fit."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.columns: Columns = {}
+
+    def allot(self, rows: int) -> None:
+        """Make room for this many rows."""
+        import numpy as np
+
+        self.columns = {name: np.empty(rows, dtype=np.int32) for name in (*self.query.numbers, *self.query.texts)}
+
+    def put(self, name: str, row: int, values: Any) -> None:
+        """Write values into one column, from a row on."""
+        import numpy as np
+
+        column = self.columns[name]
+        if column.dtype == np.int32 and len(values) and (values.min() < -(1 << 31) or values.max() >= 1 << 31):
+            column = self.columns[name] = column.astype(np.int64)
+        column[row : row + len(values)] = values
+
+
+def encoded(column: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for every value its number among the distinct ones, and these in order of first appearance."""
+    import numpy as np
+    import pyarrow
+
+    if not len(column) or (column == column[0]).all():
+        return np.zeros(len(column), dtype=np.int64), column[:1].astype(np.int64)
+    found = pyarrow.array(column).dictionary_encode()
+    return found.indices.to_numpy().astype(np.int64), found.dictionary.to_numpy().astype(np.int64)
+
+
+def combined(columns: Iterable[NDArray[Any]], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for every row the number of its combination of values, and a row of each combination: the first."""
+    import numpy as np
+
+    codes, size = np.zeros(rows, dtype=np.int64), 1
+    for column in columns:
+        part, distinct = encoded(column)
+        if size * max(1, len(distinct)) >= 1 << 62:
+            codes, kept = encoded(codes)
+            size = len(kept)
+        if len(distinct) > 1:
+            codes = codes * len(distinct) + part
+            size *= len(distinct)
+    codes, kept = encoded(codes)
+    first = np.zeros(len(kept), dtype=np.int64)
+    first[codes[::-1]] = np.arange(rows - 1, -1, -1)
+    return codes, first
+
+
+def mapped(column: NDArray[Any], values: Mapping[int, int]) -> NDArray[np.int64]:
+    """Return the column with every value replaced by what the mapping has for it; -1 where it has nothing."""
+    import numpy as np
+
+    codes, distinct = encoded(column)
+    places = np.array([values.get(int(value), -1) for value in distinct], dtype=np.int64)
+    return places[codes] if len(places) else np.empty(0, dtype=np.int64)
