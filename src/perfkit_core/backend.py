@@ -92,8 +92,29 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """What a backend is given on the driver's side.
+class PassContext:
+    """What a backend is given on the driver's side for one pass, whatever runs in it.
+
+    Attributes:
+        options: Validated options of the backend itself.
+        writer: Where to write artifacts; paths are relative to the run directory.
+        measure: Device, repeats and sampling of this run.
+        step: The pass at hand.
+        directory: Directory of that pass in the run directory; holds logs and what the process left.
+        devices: All known GPUs and their peaks.
+    """
+
+    options: Options
+    writer: RunWriter
+    measure: MeasureOptions = MeasureOptions()
+    step: Pass = Pass()
+    directory: Path = Path()
+    devices: Sequence[DeviceSpec] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext(PassContext):
+    """What a backend is given on the driver's side when a workload runs.
 
     Attributes:
         model: The model's spec.
@@ -101,13 +122,7 @@ class RunContext:
         workload: The workload's spec.
         workload_options: Validated workload parameters.
         analytic: The model's analytic spec, or None when no plugin provides one.
-        options: Validated options of the backend itself.
-        writer: Where to write artifacts; paths are relative to the run directory.
         tree: The run's cost tree, which checking the inputs has built; None when building it failed.
-        measure: Device, repeats and sampling of this run.
-        step: The pass at hand.
-        directory: Directory of that pass in the run directory; holds logs and what the worker left.
-        devices: All known GPUs and their peaks.
     """
 
     model: ModelSpec
@@ -115,13 +130,7 @@ class RunContext:
     workload: WorkloadSpec
     workload_options: Options
     analytic: AnalyticSpec | None
-    options: Options
-    writer: RunWriter
     tree: CostTree | None = None
-    measure: MeasureOptions = MeasureOptions()
-    step: Pass = Pass()
-    directory: Path = Path()
-    devices: Sequence[DeviceSpec] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +175,13 @@ class ProfilerBackend(ABC):
         """Return the passes to make; a generator is asked for the next one when the last was collected."""
         return (Pass(),)
 
-    def command(self, argv: Sequence[str], context: RunContext) -> Sequence[str]:
-        """Return the worker's command line; a profiler that wraps processes puts itself in front of it."""
+    def command(self, argv: Sequence[str], context: PassContext) -> Sequence[str]:
+        """Return the command line to start; a profiler that wraps processes puts itself in front of it."""
         return argv
+
+    def environment(self, environ: Mapping[str, str], context: PassContext) -> Mapping[str, str]:
+        """Return the environment of that command; a tool that stores it should be given no more than it needs."""
+        return environ
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Return what to hold open, in the worker, around all runs of the workload, warm-up included.
@@ -177,12 +190,31 @@ class ProfilerBackend(ABC):
         """
         return nullcontext()
 
-    def abort(self, context: RunContext) -> None:  # noqa: B027
-        """Clean up after the worker was ended by a timeout or Ctrl-C; its process group is gone by then."""
+    def abort(self, context: PassContext) -> None:  # noqa: B027
+        """Clean up after the process was ended by a timeout or Ctrl-C; its process group is gone by then."""
 
     @abstractmethod
     def collect(self, context: RunContext) -> None:
         """Read the pass's artifacts and write results through ``context.writer``.
 
         Also asked when a worker has failed: what was measured until then must not be lost.
+        """
+
+
+class WrappingBackend(ProfilerBackend):
+    """A profiler that wraps a process, and so can measure any program: ``perfkit exec`` accepts it."""
+
+    in_worker: ClassVar[bool] = True
+    perturbs_timing: ClassVar[bool] = True
+    reads_nvtx: ClassVar[bool] = True
+
+    def collect(self, context: RunContext) -> None:
+        """Read the artifacts; a workload's are those of any other program."""
+        self.capture(context)
+
+    @abstractmethod
+    def capture(self, context: PassContext) -> None:
+        """Read what the tool left in ``context.directory`` and write results through ``context.writer``.
+
+        Where the process marked regions itself, ``nvtx.json`` beside it says how many of each.
         """

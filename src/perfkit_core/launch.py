@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +64,7 @@ def run_worker(
     timeout: float | None = None,
     progress: Callable[[str], None] = lambda line: None,
     command: Callable[[Sequence[str]], Sequence[str]] = lambda argv: argv,
+    environ: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda environ: environ,
     abort: Callable[[], None] = lambda: None,
 ) -> WorkerResult:
     """Run one worker to its end.
@@ -74,6 +75,7 @@ def run_worker(
         timeout: Seconds after which the worker is ended; None waits.
         progress: Called with every progress line.
         command: Given the worker's command line, returns the one to start.
+        environ: Given the worker's environment, returns the one to start it in.
         abort: Called after the worker was ended by the timeout, Ctrl-C or SIGTERM.
 
     Raises:
@@ -84,33 +86,95 @@ def run_worker(
     path = directory / PLAN
     write_atomically(path, plan.model_dump_json(indent=2) + "\n")
     (directory / ERROR).unlink(missing_ok=True)
-    argv = list(command([sys.executable, "-m", "perfkit_core.worker", str(path)]))
-    write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
-    started = time.monotonic()
     device = plan.measure.device if plan.measure else "cpu"
+    started = time.monotonic()
+    said = _Said(progress=progress)
+    returncode = _run(
+        f"the {plan.task} worker",
+        command([sys.executable, "-m", "perfkit_core.worker", str(path)]),
+        environ(worker_environment(device, os.environ)),
+        directory,
+        timeout=timeout,
+        said=said,
+        abort=abort,
+    )
+    if returncode:
+        raise _failure(plan, returncode, directory, said)
+    return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
+
+
+def run_program(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    directory: Path,
+    *,
+    timeout: float | None = None,
+    output: IO[bytes] | None = None,
+    abort: Callable[[], None] = lambda: None,
+) -> int:
+    """Run a program of the user's to its end and return its exit status; negative for a signal.
+
+    Args:
+        argv: Command line, with whatever wraps it.
+        environ: Its environment.
+        directory: Where to keep its command line and logs; it exists.
+        timeout: Seconds after which it is ended; None waits.
+        output: Where what it prints is shown as it comes, besides being kept; None shows nothing.
+        abort: Called after it was ended by the timeout, Ctrl-C or SIGTERM.
+
+    Raises:
+        ToolError: It timed out or could not be started.
+        MissingError: The directory cannot be written to.
+    """
+    said = _Said(progress=lambda line: None, show=output)
+    return _run("the program", argv, environ, directory, timeout=timeout, said=said, abort=abort)
+
+
+def _run(
+    what: str,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    directory: Path,
+    *,
+    timeout: float | None,
+    said: _Said,
+    abort: Callable[[], None],
+) -> int:
+    """Start a process with a session of its own, follow it to its end and return its exit status."""
+    write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
     with _opened(directory / STDOUT) as stdout, _opened(directory / STDERR) as log:
-        process = _start(argv, stdout, worker_environment(device, os.environ))
-        said = _Said(log=log, progress=progress)
-        follower = threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)
-        follower.start()
+        said.log = log
+        process = _start(argv, subprocess.PIPE if said.show else stdout, environ)
+        followers = [threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)]
+        if said.show:
+            followers.append(threading.Thread(target=_copy, args=(process.stdout, stdout, said.show), daemon=True))
+        for follower in followers:
+            follower.start()
         try:
             with _terminated_like_interrupted():
                 process.wait(timeout)
         except subprocess.TimeoutExpired:
             end_process(process)
             abort()
-            raise ToolError(
-                f"the {plan.task} worker was ended after {timeout:g} s", fix=f"its log: {directory / STDERR}"
-            ) from None
+            raise ToolError(f"{what} was ended after {timeout:g} s", fix=f"its log: {directory / STDERR}") from None
         except KeyboardInterrupt:
             end_process(process)
             abort()
             raise
         finally:
-            follower.join(timeout=5.0)
-    if process.returncode:
-        raise _failure(plan, process.returncode, directory, said)
-    return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
+            for follower in followers:
+                follower.join(timeout=5.0)
+    return process.returncode
+
+
+def _copy(stream: IO[bytes], kept: IO[bytes], shown: IO[bytes]) -> None:
+    for line in stream:
+        for target in (kept, shown):
+            with suppress(
+                OSError, ValueError
+            ):  # a full disk or a closed pipe: the program must not wait for its reader
+                target.write(line)
+                target.flush()
 
 
 @contextmanager
@@ -135,15 +199,15 @@ def _opened(path: Path) -> IO[bytes]:
         ) from None
 
 
-def _start(argv: Sequence[str], stdout: IO[bytes], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], stdout: IO[bytes] | int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module behind a known tool, no shell
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, or what the user asked for, and no shell
             argv,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env=environ,
+            env=dict(environ),
         )
     except OSError as error:
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", fix="perfkit doctor") from None
@@ -166,10 +230,11 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(kw_only=True)
 class _Said:
-    """What the worker writes on its standard error: kept in its log, progress passed on, the end remembered."""
+    """What a process writes on its standard error: kept in its log, progress passed on, the end remembered."""
 
-    log: IO[bytes]
     progress: Callable[[str], None]
+    log: IO[bytes] | None = None
+    show: IO[bytes] | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     error: str = ""
 
@@ -180,8 +245,11 @@ class _Said:
             if text.startswith(ERROR_LINE):
                 self.error = text.removeprefix(ERROR_LINE)
                 continue
-            with suppress(OSError, ValueError):  # a full disk or closed log: the worker must not wait for its reader
-                self.log.write(line)
+            for target in (self.log, self.show):
+                with suppress(OSError, ValueError):  # a full disk or closed log: nobody must wait for its reader
+                    if target is not None:
+                        target.write(line)
+                        target.flush()
             if text:
                 self.tail.append(text)
             if text.startswith(PROGRESS):

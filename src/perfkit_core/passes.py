@@ -123,6 +123,7 @@ class BackendPasses:
             timeout=limit,
             progress=lambda line: _log.info("%s: %s", self._spec.name, line),
             command=lambda argv: backend.command(argv, context),
+            environ=lambda environ: backend.environment(environ, context),
             abort=lambda: backend.abort(context),
         )
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from perfkit_core.backend import InstrumentContext, Machine, Pass, ProfilerBackend, RunContext
-from perfkit_core.backends.profile_tables import kernels_page, operators_page, regions_page
 from perfkit_core.backends.torch_options import TorchOptions
 from perfkit_core.backends.wall_clock import torch_problem
-from perfkit_core.errors import MissingError, ToolError
+from perfkit_core.captures import write_capture
+from perfkit_core.errors import ToolError
 from perfkit_core.options import Options
-from perfkit_core.rundir import KERNELS, KERNELS_TABLE, OPERATORS, REGIONS, REGIONS_PAGE, SESSION, read_record
+from perfkit_core.rundir import SESSION, read_record
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.session import Session
 
 EVENTS = "attribution.json"
-
-_log = logging.getLogger(__name__)
 
 
 class TorchBackend(ProfilerBackend):
@@ -57,12 +54,7 @@ class TorchBackend(ProfilerBackend):
                 "limits": tuple(_limits(context, session)),
             }
         )
-        writer = context.writer
-        writer.write_json(REGIONS, report)
-        writer.write_text(REGIONS_PAGE, regions_page(report))
-        writer.write_text(OPERATORS, operators_page(report))
-        writer.write_text(KERNELS, kernels_page(report))
-        _write_table(report, context)
+        write_capture(context.writer, report)
 
 
 def _options(options: Options) -> TorchOptions:
@@ -96,31 +88,3 @@ def _limits(context: RunContext, session: Session) -> Iterator[str]:
         yield "The pass ended early"
     for path, reason in session.hidden.items():
         yield f"Nothing is visible inside {path}: {reason}"
-
-
-def _write_table(report: RegionsReport, context: RunContext) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        note = "kernels.parquet is not written, it needs pyarrow: pip install 'perfkit-core[parquet]'"
-        _log.warning("%s", note)
-        context.writer.update(notes=(*context.writer.index.notes, note))
-        return
-    texts = ("region", "kind", "name", "grid", "block")
-    columns: dict[str, Any] = {name: pyarrow.string() for name in texts}
-    columns |= {"device": pyarrow.int32(), "calls": pyarrow.int64(), "total_ns": pyarrow.int64()}
-    order = ("region", "device", "kind", "name", "grid", "block", "calls", "total_ns")
-    schema = pyarrow.schema([(name, columns[name]) for name in order])
-    rows = [row.model_dump() for row in report.kernels]
-    table = pyarrow.Table.from_pylist(rows, schema=schema)
-    target = context.writer.path / KERNELS_TABLE
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        pyarrow.parquet.write_table(table, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        raise MissingError(f"cannot write {target}: {error}", fix="free some space or choose another --out") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    context.writer.add_files([target])
