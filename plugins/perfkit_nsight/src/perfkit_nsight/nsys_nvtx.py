@@ -111,19 +111,20 @@ def _domains(
     for row in np.flatnonzero(creations).tolist():
         key = int(process[row]), int(events["domainId"][row])
         created.setdefault(key, names[int(name[row])])
-    codes, first = combined([process, np.where(ranges, events["domainId"], NULL)], len(name))
+    rows = np.flatnonzero(ranges)
+    number = np.where(events["domainId"] == NULL, 0, events["domainId"])
+    codes, first = combined([process[rows], number[rows]], len(rows))
     labels, unnamed = [], []
-    for row in first.tolist():
-        number = int(events["domainId"][row]) if ranges[row] else NULL
-        label = created.get((int(process[row]), number), "")
-        if number not in {0, NULL} and not label:
-            label = f"(domain {number})"
-            unnamed.append(label)
-        labels.append(label)
-    distinct = dict.fromkeys(label for label, row in zip(labels, first.tolist(), strict=True) if ranges[row])
+    for row in rows[first].tolist():
+        key = int(process[row]), int(number[row])
+        if key[1] and not created.get(key):
+            unnamed.append(f"(domain {key[1]})")
+        labels.append(created.get(key) or (f"(domain {key[1]})" if key[1] else ""))
+    distinct = dict.fromkeys(labels)
     places = {label: place for place, label in enumerate(distinct)}
-    lookup = np.array([places.get(label, 0) for label in labels], dtype=np.int64)
-    return (lookup[codes] if len(lookup) else codes), tuple(distinct), sorted(set(unnamed))
+    domain = np.zeros(len(name), dtype=np.int64)
+    domain[rows] = np.array([places[label] for label in labels], dtype=np.int64)[codes] if labels else 0
+    return domain, tuple(distinct), sorted(set(unnamed))
 
 
 def _limits(push_pop: Ranges, across: int, lost: int, unnamed: list[str]) -> Iterator[str]:
