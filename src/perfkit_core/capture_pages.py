@@ -8,31 +8,56 @@ from collections.abc import Iterable, Sequence
 from perfkit_core.schema.regions import OperatorRow, RegionsReport
 from perfkit_core.units import format_quantity, format_share
 
+OWN_DOMAIN = "perfkit"
 TOP = 40
 """Rows of a table; the rest is added up in one more row."""
 
 
 def regions_page(report: RegionsReport) -> str:
     """Return ``regions.md``."""
-    on_device, totals = _on_device(report), report.totals
+    totals = report.totals
+    timeline = any(row.host_time for row in report.regions)
+    on_device = _on_device(report) or timeline
     total = totals.total_ns if on_device else totals.cpu_time
-    rows = [
-        (
-            _code(row.path),
+    columns = ["region", "instances", "inclusive", "exclusive", "share", "kernels"]
+    columns += ["host time", "busy", "idle", "kernels each", "launches each"] if timeline else []
+    rows = []
+    for row in report.regions:
+        if row.device is not None or row.process is not None:
+            continue
+        shown = [
+            _code(row.path if row.domain == OWN_DOMAIN else f"{row.domain or 'default'}: {row.path}"),
             str(row.instances),
             _time(row.inclusive_ns if on_device else row.inclusive_cpu_time),
             _time(row.exclusive_ns if on_device else row.exclusive_cpu_time),
             _part(row.exclusive_ns if on_device else row.exclusive_cpu_time, total),
             str(row.inclusive_kernels),
-        )
-        for row in report.regions
-        if row.device is None
-    ]
+        ]
+        if timeline:
+            shown += [_time(row.host_time), _time(row.busy_ns), _time(row.idle_time)]
+            shown += [_each(row.kernels_per_instance), _each(row.launches_per_instance)]
+        rows.append(shown)
     outside = totals.outside_ns if on_device else totals.cpu_outside_time
-    rows.append(("outside every region", "", "", _time(outside), _part(outside, total), ""))
-    rows.append(("total", "", "", _time(total), "", str(totals.kernels)))
-    columns = ("region", "instances", "inclusive", "exclusive", "share", "kernels")
-    return _page("Regions", report, [_table(columns, rows)])
+    fill = [""] * (len(columns) - 6)
+    whole = [
+        ["outside every region", "", "", _time(outside), _part(outside, total), "", *fill],
+        ["total", "", "", _time(total), "", str(totals.kernels), *fill],
+    ]
+    parts = [_table(columns, rows, whole)]
+    if on_device:
+        parts.insert(
+            0, "Times of kernels. In every domain, exclusive ones and what is outside that domain add up to the total."
+        )
+    if timeline:
+        parts.append(
+            "Host time: how long the ranges were open. Busy: at least one kernel of the region runs. Idle: nothing "
+            "runs between its first and its last work. Copies, memory sets and graphs are in `regions.json`."
+        )
+    return _page("Regions", report, parts)
+
+
+def _each(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def operators_page(report: RegionsReport) -> str:
@@ -130,9 +155,10 @@ def _page(title: str, report: RegionsReport, parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in (head, notes, *parts) if part) + "\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[Sequence[str]] = ()) -> str:
+    """Return a table of the first rows and those of the whole, which are always shown."""
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows[:TOP]]
+    lines += [f"| {' | '.join(row)} |" for row in [*rows[:TOP], *whole]]
     text = "\n".join(lines)
     return text if len(rows) <= TOP else f"{text}\n\n{len(rows) - TOP} more rows are in `regions.json`."
 

@@ -185,7 +185,7 @@ def test_a_backend_that_reads_nvtx_knows_what_was_emitted(perfkit: Callable[...,
     )  # fmt: skip
     assert made.code == 0, made.err
     once = {"outer": 1, "outer/step": 4, "outer/step/body": 4, "left": 1, "left/inner": 1, "right": 1, "right/inner": 1}
-    assert read(tmp_path / "R/marks.json")["ranges"] == {path: 2 * count for path, count in once.items()}
+    assert read(tmp_path / "R/marks.json")["ranges"] == once  # the run of warm-up is not marked
 
 
 def test_a_run_repeats_from_its_config(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ EMITTED = "nvtx.json"
 
 
 class NvtxRecorder(Recorder):
-    """Opens a push/pop range per region, named by the last segment of its path, in domain ``perfkit``.
+    """Opens a push/pop range per region of the measured runs, named by its last path segment, in domain ``perfkit``.
 
     Args:
         directory: Where to write how many ranges were emitted, after every run.
@@ -40,13 +40,22 @@ class NvtxRecorder(Recorder):
         self._path = directory / EMITTED
         self._emitted: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._on = False
+
+    def begin(self, index: int, *, warmup: bool, detailed: bool) -> None:
+        """Mark the measured runs alone."""
+        self._on = not warmup
 
     def push(self, path: str, iteration: Iteration | None, *, named: bool) -> None:
         """Open a range."""
+        if not self._on:
+            return
         self._nvtx.push_range(path.rpartition("/")[2], domain=DOMAIN)
 
     def pop(self, path: str) -> None:
         """Close it."""
+        if not self._on:
+            return
         self._nvtx.pop_range(domain=DOMAIN)
         with self._lock:
             self._emitted[path] += 1

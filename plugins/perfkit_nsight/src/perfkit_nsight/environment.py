@@ -1,0 +1,33 @@
+"""What of the environment a profiled process gets: nsys and ncu store all of it in their reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_NAMES = frozenset(
+    {
+        "DISPLAY", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HOME", "LANG", "LD_LIBRARY_PATH", "LIBRARY_PATH",
+        "PATH", "PERFKIT_DISABLE", "PERFKIT_NVTX", "SHELL", "TERM", "TMPDIR", "TZ", "VIRTUAL_ENV", "XDG_RUNTIME_DIR",
+    }
+)  # fmt: skip
+_PREFIXES = (
+    "CONDA_", "CUBLAS", "CUDA_", "CUDNN_", "GOMP_", "JAX_", "KMP_", "LC_", "MKL_", "NCCL_", "NSYS_", "NVIDIA_",
+    "NVSHMEM_", "NVTX_", "OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "TORCH", "TRANSFORMERS_", "TRITON_", "XLA_",
+)  # fmt: skip
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|COOKIE|PRIVATE|(?:^|_)KEY(?:$|_)|API_?KEY", re.IGNORECASE)
+
+
+def minimal_environment(environ: Mapping[str, str], keep: str = "") -> dict[str, str]:
+    """Return what a program needs to run: paths, libraries' settings, and nothing whose name speaks of a secret.
+
+    Args:
+        environ: The whole environment.
+        keep: Further names, comma-separated, that the user wants passed on.
+    """
+    wanted = {name.strip() for name in keep.split(",") if name.strip()}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in wanted or ((name in _NAMES or name.startswith(_PREFIXES)) and not _SECRET.search(name))
+    }

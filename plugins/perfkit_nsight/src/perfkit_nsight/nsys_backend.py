@@ -1,0 +1,192 @@
+"""Backend ``nsys``: the timeline of a run, recorded by Nsight Systems and attributed to regions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, RunContext, WrappingBackend
+from perfkit_core.captures import write_capture
+from perfkit_core.errors import ToolError
+from perfkit_core.options import Options
+from perfkit_core.schema.regions import RegionsReport
+from perfkit_nsight.environment import minimal_environment
+from perfkit_nsight.nsys_export import export_sqlite
+from perfkit_nsight.nsys_options import NsysOptions
+from perfkit_nsight.nsys_tool import HOW_TO_INSTALL, Nsys, find_nsys, usable_nsys
+
+NAME = "capture"
+"""What nsys's files in the pass's directory are called."""
+
+EMITTED = "nvtx.json"
+NVTX_TO_2023 = "0.2.11"
+"""Newest nvtx package whose ranges nsys of 2023 and before records; later ones record nothing there, silently."""
+
+_log = logging.getLogger(__name__)
+
+
+class NsysBackend(WrappingBackend):
+    """Runs the worker, or any program, under ``nsys profile``."""
+
+    def check(self, machine: Machine) -> Sequence[str]:
+        """Return what keeps nsys from being used."""
+        tool = find_nsys(machine.environ)
+        if tool is None:
+            return (f"nsys is not on this machine: {HOW_TO_INSTALL}",)
+        return tuple(f"{tool.path}: {problem}" for problem in tool.problems)
+
+    def passes(self, context: RunContext) -> Iterable[Pass]:
+        """Return one pass of one run after one of warm-up, with few iterations of every loop."""
+        return (Pass(repeats=1, iterations=_options(context.options).steps),)
+
+    def command(self, argv: Sequence[str], context: PassContext) -> Sequence[str]:
+        """Put ``nsys profile`` in front: GPU work and NVTX alone, no sampling of the host."""
+        tool, options = usable_nsys(os.environ), _options(context.options)
+        on_gpu = context.measure.device != "cpu"
+        capture = ["--capture-range=cudaProfilerApi", "--capture-range-end=stop"] if self._marks_run(context) else []
+        return [
+            str(tool.path),
+            "profile",
+            f"--trace={'cuda,nvtx' if on_gpu else 'nvtx'}",
+            "--sample=none",
+            "--cpuctxsw=none",
+            *([f"--cuda-graph-trace={options.graphs}"] if on_gpu else []),
+            *capture,
+            f"--session-new={_session(context)}",
+            "--force-overwrite=true",
+            f"--output={context.directory.resolve() / NAME}",
+            *argv,
+        ]
+
+    def environment(self, environ: Mapping[str, str], context: PassContext) -> Mapping[str, str]:
+        """Return what the program needs: nsys stores its whole environment in the report."""
+        return minimal_environment(environ, _options(context.options).keep_env)
+
+    def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
+        """Tell nsys where the measured run begins and ends, so that loading and warm-up are not recorded."""
+        return _measured_run(context)
+
+    def abort(self, context: PassContext) -> None:
+        """End nsys's agent, which lives in a session of its own and outlasts the process group."""
+        tool = find_nsys(os.environ)
+        if tool is not None:
+            _call([str(tool.path), "shutdown", f"--session={_session(context)}", "--kill=sigkill"])
+
+    def capture(self, context: PassContext) -> None:
+        """Export, attribute and write what was recorded.
+
+        Raises:
+            ToolError: Nothing was recorded, or less than the process marked.
+        """
+        from perfkit_nsight.attribution import attribute
+        from perfkit_nsight.nsys_tables import read_export
+
+        options, tool = _options(context.options), usable_nsys(os.environ)
+        report = _report(context.directory, tool)
+        export = context.directory / f"{NAME}.sqlite"
+        export_sqlite(tool, report, export)
+        try:
+            found = attribute(read_export(export))
+        finally:
+            if not options.keep_export:
+                export.unlink(missing_ok=True)
+        _check(found, context, tool)
+        rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
+        source = context.directory.relative_to(context.writer.path).as_posix()
+        limits = (*_limits(context, tool), *found.limits)
+        write_capture(
+            context.writer, found.model_copy(update={"source_pass": source, "regions": rows, "limits": limits})
+        )
+
+    @staticmethod
+    def _marks_run(context: PassContext) -> bool:
+        """Whether the process says itself when to record: a worker on a GPU does."""
+        return isinstance(context, RunContext) and context.measure.device != "cpu"
+
+
+def _options(options: Options) -> NsysOptions:
+    if not isinstance(options, NsysOptions):
+        raise TypeError(f"expected NsysOptions, got {type(options).__name__}")
+    return options
+
+
+def _session(context: PassContext) -> str:
+    """Return a name for nsys's session that is the run's own: the same in ``command`` and ``abort``."""
+    return "perfkit" + re.sub(r"[^A-Za-z0-9]", "", f"{os.getpid()}{context.directory.name}")
+
+
+@contextmanager
+def _measured_run(context: InstrumentContext) -> Iterator[None]:
+    if context.measure.device != "cpu":
+        from perfkit_nsight.profiler_range import ProfilerRange
+
+        context.regions.add(ProfilerRange())
+    yield
+
+
+def _call(argv: Sequence[str]) -> None:
+    try:
+        subprocess.run(argv, capture_output=True, timeout=60, check=False)  # noqa: S603 - the tool itself, no shell
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("%s could not be ended: %s", argv[0], error)
+
+
+def _report(directory: Path, tool: Nsys) -> Path:
+    report = directory / f"{NAME}.nsys-rep"
+    if report.is_file():
+        return report
+    log = f"its log: {directory / 'stderr.txt'}"
+    if (directory / f"{NAME}.qdstrm").is_file():
+        raise ToolError(
+            f"nsys {tool.version} recorded, and could not make its report: only {NAME}.qdstrm was written",
+            fix=f"perfkit doctor says what its importer lacks; {log}",
+        )
+    raise ToolError(f"nsys {tool.version} wrote no report: nothing was recorded", fix=log)
+
+
+def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
+    """Refuse a capture that lacks what the process marked, or any work of a GPU run."""
+    path = context.directory / EMITTED
+    emitted: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))["ranges"] if path.exists() else {}
+    recorded = {row.path: row.instances for row in found.regions if row.domain == "perfkit" and row.process is None}
+    if emitted and not recorded:
+        older = tool.release < (2024, 0)
+        raise ToolError(
+            f"nsys {tool.version} recorded none of the {sum(emitted.values())} ranges that were emitted",
+            fix=f"pip install 'nvtx<={NVTX_TO_2023}': this nsys does not see newer ones" if older else "perfkit doctor",
+        )
+    wrong = sorted(name for name in emitted.keys() | recorded.keys() if emitted.get(name) != recorded.get(name))
+    if emitted and wrong:
+        name = wrong[0]
+        raise ToolError(
+            f"nsys {tool.version} recorded {recorded.get(name, 0)} of {emitted.get(name, 0)} ranges {name!r}, and "
+            f"{len(wrong)} paths differ in all",
+            fix=f"its log: {context.directory / 'stderr.txt'}",
+        )
+    worked = found.totals.kernels or found.totals.graphs.count or found.totals.copies.count
+    if isinstance(context, RunContext) and context.measure.device != "cpu" and not worked:
+        raise ToolError(
+            f"nsys {tool.version} recorded no work of {context.measure.device}",
+            fix="another profiler may hold the GPU, or this nsys is older than the driver: perfkit doctor",
+        )
+
+
+def _limits(context: PassContext, tool: Nsys) -> Iterator[str]:
+    yield f"Recorded by nsys {tool.version}; it slows launches down, so idle times are larger than without it"
+    if not isinstance(context, RunContext):
+        return
+    asked = context.measure.iterations
+    steps = _options(context.options).steps if asked is None else asked
+    if steps:
+        yield (
+            f"One run was recorded, with {steps} measured iterations of every longer loop besides its warm-up; values "
+            "are of the run as recorded, not scaled (--measure-steps N|all changes that)"
+        )
+    if context.measure.device == "cpu":
+        yield "The run was on the CPU: ranges were recorded, and there is no GPU work"

@@ -1,0 +1,29 @@
+"""Where the measured run begins and ends, told to a profiler that waits for it; runs in the worker."""
+
+from __future__ import annotations
+
+from perfkit_core.regions import Recorder
+
+
+class ProfilerRange(Recorder):
+    """Calls ``cudaProfilerStart`` before every measured run and ``cudaProfilerStop`` after it."""
+
+    def __init__(self) -> None:
+        self._warmup = True
+
+    def begin(self, index: int, *, warmup: bool, detailed: bool) -> None:
+        """Let the profiler record, once the device is idle."""
+        import torch
+
+        self._warmup = warmup
+        if not warmup:
+            torch.cuda.synchronize()
+            torch.cuda.profiler.start()  # type: ignore[no-untyped-call]
+
+    def end(self, *, finished: bool) -> None:
+        """Let it stop, once the run's work is done."""
+        import torch
+
+        if not self._warmup:
+            torch.cuda.synchronize()
+            torch.cuda.profiler.stop()  # type: ignore[no-untyped-call]
