@@ -35,11 +35,12 @@ def kernels_by_range(export: Path, folder: Path) -> dict[Key, tuple[int, int]]:
         subprocess.run(command, check=False, capture_output=True, cwd=folder)
         made = folder / f"sums_{report}.csv"
         if made.exists():
-            return _rows(made)
+            return read_report(made)
     raise AssertionError("nsys wrote no report")
 
 
-def _rows(report: Path) -> dict[Key, tuple[int, int]]:
+def read_report(report: Path) -> dict[Key, tuple[int, int]]:
+    """Return kernels and nanoseconds of the push/pop rows of a report of nsys."""
     with report.open(newline="") as file:
         return {
             (row["NVTX Range"].removeprefix(":"), int(row["PID"]), int(row["TID"]), row["Kernel Name"]): (

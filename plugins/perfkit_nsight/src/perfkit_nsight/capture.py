@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Numbers: TypeAlias = "NDArray[np.int64]"
+Numbers: TypeAlias = "NDArray[np.signedinteger[Any]]"
+"""Whole numbers of 4 or 8 bytes."""
+
 Flags: TypeAlias = "NDArray[np.bool_]"
 
 PROCESS_BITS: Final = ~0xFFFFFF

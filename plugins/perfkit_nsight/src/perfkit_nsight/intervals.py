@@ -24,7 +24,8 @@ def unions(group: Numbers, start: Numbers, end: Numbers, groups: int) -> Numbers
     if not len(group):
         return covered
     # Sorting 16-bit numbers takes a few passes without comparisons.
-    order = np.argsort(group.astype(np.uint16) if groups <= 1 << 16 else group, kind="stable")
+    group = group.astype(np.uint16) if groups <= 1 << 16 else group
+    order = np.argsort(group, kind="stable").astype(np.int32)
     base = int(start.min())
     width = max(int(end.max()), int(start.max())) - base + 1
     at_once = max(1, _LARGEST // width)
@@ -33,12 +34,14 @@ def unions(group: Numbers, start: Numbers, end: Numbers, groups: int) -> Numbers
         part = slice(*np.searchsorted(sorted_group, (low, low + at_once)))
         if part.start == part.stop:
             continue
-        own = sorted_group[part] - low
+        own = sorted_group[part].astype(np.int32) - low
         # Each group gets a stretch of time of its own, so that one running maximum serves all of them.
-        begins = start[order[part]] - base
-        begins += own * width
-        ends = end[order[part]] - base
-        ends += own * width
+        begins = own.astype(np.int64)
+        begins *= width
+        ends = begins + end[order[part]]
+        begins += start[order[part]]
+        begins -= base
+        ends -= base
         np.maximum(begins[1:], np.maximum.accumulate(ends)[:-1], out=begins[1:])
         ends -= begins
         np.maximum(ends, 0, out=ends)

@@ -72,4 +72,4 @@ def paths_of(forest: Forest, name: Numbers, names: Sequence[str]) -> Paths:
         found = [divmod(int(key), max(1, len(texts))) for key in keys]
         stacks += [(*(stacks[over] if level else ()), texts[last]) for over, last in found]
         domains += [domains[over] if level else over for over, _ in found]
-    return Paths(of_node=of_node, stack=tuple(stacks), domain=np.array(domains, dtype=np.int64))
+    return Paths(of_node=of_node.astype(np.int32), stack=tuple(stacks), domain=np.array(domains, dtype=np.int64))

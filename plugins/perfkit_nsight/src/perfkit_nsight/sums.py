@@ -52,7 +52,7 @@ def places_of(capture: Capture) -> Places:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     bounds = np.cumsum([len(work.start) for work in works])[:-1]
-    found = np.split(rank[codes], bounds)
+    found = np.split(rank[codes].astype(np.int32), bounds)
     return Places(process[first][order], device[first][order], dict(zip(capture.work, found, strict=True)))
 
 
@@ -79,7 +79,7 @@ def node_of_work(capture: Capture, work: Work, innermost: Numbers) -> Numbers:
     """Return the innermost instance of one domain around the launch of every row; ``OUTSIDE`` for none."""
     import numpy as np
 
-    node = np.full(len(work.call), OUTSIDE, dtype=np.int64)
+    node = np.full(len(work.call), OUTSIDE, dtype=np.int32)
     launched = np.flatnonzero(work.call >= 0)
     node[launched] = innermost[work.call[launched]]
     return node
@@ -89,9 +89,9 @@ def levels(forest: Forest, node: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
     """Yield, from the deepest level up, which rows are inside an instance of that depth, and inside which."""
     import numpy as np
 
-    rows = np.flatnonzero(node >= 0)
+    rows = np.flatnonzero(node >= 0).astype(np.int32)
     node = node[rows]
-    depth = forest.depth[node]
+    depth = forest.depth[node].astype(np.int32)
     for level in range(int(depth.max(initial=-1)), -1, -1):
         deeper = depth > level
         node[deeper] = forest.parent[node[deeper]]
@@ -122,10 +122,11 @@ def _add_work(tables: Tables, work: Work, node: Numbers, forest: Forest, paths: 
     shape = (len(paths.stack), max(1, len(places)))
     place, kernels = places.of_work[work.kind], work.kind == "kernel"
     order = np.argsort(work.start, kind="stable") if kernels else np.arange(len(work.start))
-    start, end, place = work.start[order], work.end[order], place[order]
-    node, spent = node[order], end - start
-    inside = np.flatnonzero(node >= 0)
-    _add(tables, (work.kind, False), paths.of_node[node[inside]] * shape[1] + place[inside], spent[inside], shape)
+    order = order[node[order] >= 0]
+    start, end, place, node = work.start[order], work.end[order], place[order], node[order]
+    del order  # this is where the most memory is in use
+    spent = (end - start).astype(np.int64)
+    _add(tables, (work.kind, False), paths.of_node[node] * shape[1] + place, spent, shape)
     for rows, nodes in levels(forest, node):
         cell = paths.of_node[nodes] * shape[1] + place[rows]
         _add(tables, (work.kind, True), cell, spent[rows], shape)
