@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from perfkit_core.privacy import is_secret
 from perfkit_core.schema.run import Environment
 
 STACK = ("torch", "transformers", "diffusers")
@@ -42,7 +43,11 @@ def environment(
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         distributions={name: version for name, version in sorted(versions.items()) if version},
         git=git_state() if git else {},
-        variables={name: value for name, value in sorted((variables or {}).items()) if name.startswith(VARIABLES)},
+        variables={
+            name: value
+            for name, value in sorted((variables or {}).items())
+            if name.startswith(VARIABLES) and not is_secret(name)
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """A plugin whose workload loops, uses threads and fails on request; the tests install it beside the example."""
 
 LAB = """
-import os, signal, threading, time
+import os, signal, subprocess, sys, threading, time
 from typing import Literal
 from perfkit_core import hookimpl, ops, region
 from perfkit_core.backend import ProfilerBackend
@@ -19,6 +19,15 @@ class NoLicence(MissingError):
 KINDS = {"missing": MissingError, "damaged": DamagedFileError, "usage": UsageError, "own": NoLicence}
 
 
+CHILD = '''
+import nvtx
+with nvtx.annotate("work", domain="child"):
+    for _ in range(3):
+        with nvtx.annotate("part", domain="child"):
+            pass
+'''
+
+
 class LabOptions(Options):
     steps: int = 10
     fault: Literal[
@@ -26,6 +35,7 @@ class LabOptions(Options):
     ] = ""
     at: int = 2
     threads: bool = False
+    child: bool = False
 
 
 class Lab(Workload):
@@ -50,6 +60,8 @@ class Lab(Workload):
             workers = [threading.Thread(target=self.aside, args=(regions, name)) for name in ("left", "right")]
             [worker.start() for worker in workers]
             [worker.join() for worker in workers]
+        if self.options.child:
+            subprocess.run([sys.executable, "-c", CHILD], check=True)
 
     def aside(self, regions, name):
         with regions.region(name), regions.region("inner"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+
+from perfkit_core.privacy import is_secret
 
 _NAMES = frozenset(
     {
@@ -15,7 +16,6 @@ _PREFIXES = (
     "CONDA_", "CUBLAS", "CUDA_", "CUDNN_", "GOMP_", "JAX_", "KMP_", "LC_", "MKL_", "NCCL_", "NSYS_", "NVIDIA_",
     "NVSHMEM_", "NVTX_", "OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "TORCH", "TRANSFORMERS_", "TRITON_", "XLA_",
 )  # fmt: skip
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|COOKIE|PRIVATE|(?:^|_)KEY(?:$|_)|API_?KEY", re.IGNORECASE)
 
 
 def minimal_environment(environ: Mapping[str, str], keep: str = "") -> dict[str, str]:
@@ -29,5 +29,5 @@ def minimal_environment(environ: Mapping[str, str], keep: str = "") -> dict[str,
     return {
         name: value
         for name, value in environ.items()
-        if name in wanted or ((name in _NAMES or name.startswith(_PREFIXES)) and not _SECRET.search(name))
+        if name in wanted or ((name in _NAMES or name.startswith(_PREFIXES)) and not is_secret(name))
     }
