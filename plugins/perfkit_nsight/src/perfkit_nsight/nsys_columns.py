@@ -105,18 +105,26 @@ class Reader:
         yield table, f"{sql} WHERE rowid > {last // 2}", below
 
     def _fill(self, part: tuple[_Filling, str, int]) -> None:
-        from adbc_driver_manager import Error
-        from adbc_driver_sqlite import dbapi
+        import adbc_driver_sqlite
+        from adbc_driver_manager import AdbcConnection, AdbcStatement, Error
+        from pyarrow import RecordBatchReader
 
         table, sql, row = part
         try:
-            with dbapi.connect(self._export.uri, autocommit=True) as connection, connection.cursor() as cursor:
-                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_BATCH)})
-                cursor.execute(sql)
-                for batch in cursor.fetch_record_batch():
-                    with self._lock:
-                        self._put(table, batch, row)
-                    row += len(batch)
+            # Not through its DB-API: that imports pandas, which takes longer than reading most exports.
+            with (
+                adbc_driver_sqlite.connect(self._export.uri) as database,
+                AdbcConnection(database) as connection,
+                AdbcStatement(connection) as statement,
+            ):
+                statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_BATCH)})
+                statement.set_sql_query(sql)
+                stream, _ = statement.execute_query()
+                with RecordBatchReader.from_stream(stream) as reader:
+                    for batch in reader:
+                        with self._lock:
+                            self._put(table, batch, row)
+                        row += len(batch)
         except (Error, OSError, ValueError) as error:
             path, reason = self._export.path, str(error).splitlines()[0]
             raise DamagedFileError(
@@ -124,21 +132,24 @@ class Reader:
             ) from error
 
     def _put(self, table: _Filling, batch: Any, row: int) -> None:
-        import numpy as np
+        import pyarrow
 
         for name, column in zip((*table.query.numbers, *table.query.texts), batch.columns, strict=True):
-            values = self._interned(column) if name in table.query.texts else column.to_numpy(zero_copy_only=False)
-            if values.dtype != np.int64:
-                raise ValueError(f"column {name} holds {values.dtype} where whole numbers are expected")
-            table.put(name, row, values)
+            if name in table.query.texts:
+                table.put(name, row, self._interned(column))
+            elif pyarrow.types.is_int64(column.type):
+                table.put(name, row, _values(column))
+            else:
+                raise ValueError(f"column {name} holds {column.type} where whole numbers are expected")
 
-    def _interned(self, column: Any) -> Any:
+    def _interned(self, column: Any) -> NDArray[np.int64]:
         import numpy as np
 
         coded = column.dictionary_encode()
         values = coded.dictionary.to_pylist()
-        places = np.array([self._numbers.setdefault(value, len(self._numbers)) for value in values], dtype=np.int64)
-        return places[coded.indices.to_numpy()]
+        numbers = [self._numbers.setdefault(value, len(self._numbers)) for value in values]
+        places: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
+        return places[_values(coded.indices)]
 
 
 class _Filling:
@@ -154,7 +165,7 @@ class _Filling:
 
         self.columns = {name: np.empty(rows, dtype=np.int32) for name in (*self.query.numbers, *self.query.texts)}
 
-    def put(self, name: str, row: int, values: Any) -> None:
+    def put(self, name: str, row: int, values: NDArray[np.int64]) -> None:
         """Write values into one column, from a row on."""
         import numpy as np
 
@@ -171,8 +182,19 @@ def encoded(column: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
     if not len(column) or (column == column[0]).all():
         return np.zeros(len(column), dtype=np.int64), column[:1].astype(np.int64)
-    found = pyarrow.array(column).dictionary_encode()
-    return found.indices.to_numpy().astype(np.int64), found.dictionary.to_numpy().astype(np.int64)
+    # pyarrow.array would import pandas, to see whether the column is one of its.
+    buffers = [None, pyarrow.py_buffer(np.ascontiguousarray(column))]
+    kind = pyarrow.from_numpy_dtype(column.dtype)
+    found = pyarrow.Array.from_buffers(kind, len(column), buffers).dictionary_encode()
+    return _values(found.indices).astype(np.int64), _values(found.dictionary).astype(np.int64)
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """Return the values of an Arrow column of numbers without a NULL, not copied; its ``to_numpy`` imports pandas."""
+    import numpy as np
+
+    kind = np.dtype(f"i{column.type.bit_width // 8}")
+    return np.frombuffer(column.buffers()[1], dtype=kind, count=len(column), offset=column.offset * kind.itemsize)
 
 
 def combined(columns: Iterable[NDArray[Any]], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
