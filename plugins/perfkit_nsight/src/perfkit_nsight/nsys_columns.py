@@ -148,8 +148,8 @@ class Reader:
         coded = column.dictionary_encode()
         values = coded.dictionary.to_pylist()
         numbers = [self._numbers.setdefault(value, len(self._numbers)) for value in values]
-        places: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
-        return places[_values(coded.indices)]
+        places: NDArray[np.int64] = np.array(numbers, dtype=np.int64).take(_values(coded.indices))
+        return places
 
 
 class _Filling:
