@@ -12,7 +12,7 @@ from perfkit_nsight.nsys_columns import combined
 from perfkit_nsight.paths import Paths, paths_of, segment
 from perfkit_nsight.ranges import OUTSIDE, Forest, forest_of
 from perfkit_nsight.region_rows import Rows
-from perfkit_nsight.sums import Places, node_of_work, places_of, tables_of
+from perfkit_nsight.sums import Places, node_of_work, place_busy, places_of, tables_of
 from perfkit_nsight.totals import totals_of
 
 OWN_DOMAIN: Final = "perfkit"
@@ -60,7 +60,8 @@ def attribute(capture: Capture, *, aggregate: bool = True) -> RegionsReport:
     forest = forest_of(capture)
     paths = paths_of(forest, capture.push_pop.name, [segment(name) for name in capture.range_names])
     places = places_of(capture)
-    tables = tables_of(capture, forest, paths, places)
+    busy = place_busy(capture, places)
+    tables = tables_of(capture, forest, paths, places, busy)
     found = _Attributed(capture, forest, paths, places)
     rows = Rows(capture, forest, paths, places, tables)
     made: list[RegionRow] = [*(rows.aggregates() if aggregate else ()), *rows.single()]
@@ -69,7 +70,7 @@ def attribute(capture: Capture, *, aggregate: bool = True) -> RegionsReport:
         profiler=capture.profiler,
         limits=capture.limits,
         regions=tuple(made),
-        totals=totals_of(capture, forest, places),
+        totals=totals_of(capture, forest, places, busy),
         kernels=tuple(sorted(_kernel_rows(found), key=_rank)),
     )
 

@@ -99,8 +99,8 @@ def levels(forest: Forest, node: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
         yield rows[here], node[here]
 
 
-def tables_of(capture: Capture, forest: Forest, paths: Paths, places: Places) -> Tables:
-    """Add up everything that the regions of all domains hold."""
+def tables_of(capture: Capture, forest: Forest, paths: Paths, places: Places, busy: Mapping[int, Busy]) -> Tables:
+    """Add up everything that the regions of all domains hold; ``busy`` says when every place did anything."""
     import numpy as np
 
     shape = (len(paths.stack), max(1, len(places)))
@@ -112,7 +112,7 @@ def tables_of(capture: Capture, forest: Forest, paths: Paths, places: Places) ->
             _add_work(tables, work, node, forest, paths, places)
             bounds.add(work, node)
         _add_launches(tables, capture, innermost, forest, paths, places)
-    tables.span, tables.idle = bounds.tables(capture, paths, shape)
+    tables.span, tables.idle = bounds.tables(capture, paths, busy, shape)
     return tables
 
 
@@ -192,12 +192,13 @@ class _Bounds:
                 np.minimum.at(first, cell, work.start[inside])
                 np.maximum.at(last, cell, work.end[inside])
 
-    def tables(self, capture: Capture, paths: Paths, shape: tuple[int, int]) -> tuple[Table, Table]:
+    def tables(
+        self, capture: Capture, paths: Paths, busy: Mapping[int, Busy], shape: tuple[int, int]
+    ) -> tuple[Table, Table]:
         """Return span and idle time by region and place."""
         import numpy as np
 
         self._raise_to_parents()
-        busy = place_busy(capture, self._places)
         span, idle = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         process = capture.process_of_thread()
         for kernels, (first, last) in self._bounds.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from perfkit_core.schema.regions import RegionTotals, WorkTotal
 from perfkit_nsight.capture import NO_END, Calls, Capture, Ranges, Work
-from perfkit_nsight.intervals import merged
+from perfkit_nsight.intervals import Busy, merged
 from perfkit_nsight.ranges import OUTSIDE, Forest, calls_within
-from perfkit_nsight.sums import Places, node_of_work, place_busy
+from perfkit_nsight.sums import Places, node_of_work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ ACROSS = "only a range that ends on another thread was open"
 NO_RANGE = "launched outside every range"
 
 
-def totals_of(capture: Capture, forest: Forest, places: Places) -> RegionTotals:
+def totals_of(capture: Capture, forest: Forest, places: Places, busy: Mapping[int, Busy]) -> RegionTotals:
     """Add up everything, and split what is outside every range by the first reason that holds."""
     import numpy as np
 
@@ -37,7 +37,6 @@ def totals_of(capture: Capture, forest: Forest, places: Places) -> RegionTotals:
     others = {kind: _total(capture.work[kind], outside[kind]) for kind in ("copy", "set", "graph")}
     own = [places.of_work["kernel"] == one for one in range(len(places))]
     covered = [merged(kernels.start[rows], kernels.end[rows]).before[-1] for rows in own if rows.any()]
-    busy = place_busy(capture, places).values()
     return RegionTotals(
         kernels=len(spent),
         total_ns=int(spent.sum()),
@@ -55,7 +54,7 @@ def totals_of(capture: Capture, forest: Forest, places: Places) -> RegionTotals:
         launches=int(launches.sum()),
         launches_outside=int((launches & ~around).sum()),
         busy_ns=int(np.sum(covered, dtype=np.int64)),
-        idle_time=sum(int(one.end[-1] - one.start[0] - one.before[-1]) for one in busy),
+        idle_time=sum(int(one.end[-1] - one.start[0] - one.before[-1]) for one in busy.values()),
     )
 
 
