@@ -287,3 +287,22 @@ def test_deep_recursion_needs_no_stack(recording: Recording, folder: Path) -> No
     assert len(rows) == 1500
     assert {row.inclusive_ns for row in rows.values()} == {10}
     assert sum(row.exclusive_ns for row in rows.values()) == 10
+
+
+def test_reports_survive_their_file_and_older_files_still_load(recording: Recording, folder: Path) -> None:
+    recording.range("step", 0, 100)
+    recording.launch(10, 10, 1)
+    recording.call(30, 31, 2)
+    recording.copy(40, 50, 2)
+    report = report_of(recording, folder)
+    assert RegionsReport.model_validate_json(report.model_dump_json()) == report
+    new_in_rows = {"copies", "sets", "graphs", "inclusive_launches", "exclusive_launches", "idle_time", "host_time"}
+    new_in_rows |= {"kernels_per_instance", "launches_per_instance"}
+    old = report.as_dict()
+    old["regions"] = [{name: row[name] for name in row.keys() - new_in_rows} for row in old["regions"]]
+    old["kernels"] = [{name: row[name] for name in row.keys() - {"domain", "short_name"}} for row in old["kernels"]]
+    kept = ("kernels", "total_ns", "outside_ns", "unattributed", "copies_time", "copies_outside_time")
+    old["totals"] = {name: old["totals"][name] for name in kept}
+    loaded = RegionsReport.model_validate(old)
+    assert [row.inclusive_ns for row in loaded.regions] == [row.inclusive_ns for row in report.regions]
+    assert loaded.totals.copies_time == 10
