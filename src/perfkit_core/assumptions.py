@@ -52,7 +52,7 @@ def _execution(plan: Plan, run: Run) -> list[str]:
     how, checkpoint = plan.measure, plan.subject.request.checkpoint
     lines = [
         f"* Weights: {f'read from {_text(checkpoint)}' if checkpoint else f'random, seed {how.seed}'}",
-        f"* Device: {run.index.device}; measured passes repeat {how.repeats} times after {how.warmup} of warm-up",
+        f"* Device: {run.index.device}; measured passes repeat {_repeats(plan, run)} after {how.warmup} of warm-up",
         *_waiting(run),
         f"* Regions: watched modules to {how.region_depth} levels below the stage",
     ]
@@ -65,6 +65,14 @@ def _execution(plan: Plan, run: Run) -> list[str]:
         if time.scaled_from:
             lines.append(f"* Loop {_text(name)}: {time.scaled_from} of {time.scaled_to} iterations were measured")
     return lines
+
+
+def _repeats(plan: Plan, run: Run) -> str:
+    """Say how often was asked for and, where it is another number, how often was measured."""
+    asked, metrics = f"{plan.measure.repeats} times", run.metrics
+    if metrics is None or metrics.repeats == plan.measure.repeats:
+        return asked
+    return f"{metrics.repeats} times, {plan.measure.repeats} asked for,"
 
 
 def _waiting(run: Run) -> list[str]:

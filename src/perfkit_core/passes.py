@@ -22,8 +22,8 @@ from perfkit_core.schema.worker import MeasurePlan, WorkerPlan
 from perfkit_core.specs import BackendSpec, DeviceSpec
 
 INTERRUPTED = "interrupted by the user"
-_SOFT_LIMIT = 0.9
-"""Part of the time limit after which the worker begins no further run: one that is cut off would be lost."""
+_RESERVE_SECONDS = 5.0
+"""What a worker is left at least, of its time limit, to end by itself: one that is cut off fails."""
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class BackendPasses:
             detailed=step.detailed,
             iterations=step.iterations if measure.iterations is None else measure.iterations,
             region_depth=measure.region_depth,
-            deadline=None if measure.max_seconds is None else time.time() + _SOFT_LIMIT * measure.max_seconds,
+            deadline=None if measure.max_seconds is None else time.time() + _soft_limit(measure.max_seconds),
             seed=measure.seed,
         )
 
@@ -198,6 +198,11 @@ class BackendPasses:
         passes = list(self._writer.index.passes)
         passes[self._position] = record
         self._writer.update(passes=tuple(passes))
+
+
+def _soft_limit(seconds: float) -> float:
+    """Return the part of a time limit in which a worker may begin another run."""
+    return seconds - min(seconds / 2, max(seconds / 10, _RESERVE_SECONDS))
 
 
 def read_session(context: RunContext) -> Session | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from perfkit_core.backend import MeasureOptions
 from perfkit_core.choosing import check_backend, choose_backends, measure_options
 from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, UsageError, nearest
-from perfkit_core.machine import machine
+from perfkit_core.machine import CPU, machine
 from perfkit_core.options import Options, build_options
-from perfkit_core.settings import DEFAULT, ResolvedSettings, Settings
+from perfkit_core.settings import COMMAND_LINE, DEFAULT, ResolvedSettings, Settings
 from perfkit_core.specs import (
     AnalyticSpec,
     BackendSpec,
@@ -104,13 +104,14 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         PerfkitError: A name or value does not fit, or a plugin or checkpoint is missing.
     """
     settings = resolved.settings
-    here = machine(settings.device)
+    here = machine(_device(settings))
     chosen, notes = choose_backends(settings, here, _named(settings, registry)[2])
     selected = _distinct("backend", (ANALYTIC, *chosen), registry.backend)
     names, backends = tuple(selected), list(selected.values())
     exporters = list(_distinct("exporter", settings.exporters, registry.exporter).values())
     owners = [*(spec.name for spec in backends), *(spec.name for spec in exporters)]
-    prefixed, plain = _split(settings.set, owners, registry)
+    prefixed, plain, unused = _split(resolved, owners, registry)
+    notes = (*notes, *unused)
     subject = resolve_subject(settings, plain, registry)
     backend_options = _options_of(backends, prefixed, "backend")
     exporter_options = _options_of(exporters, prefixed, "exporter")
@@ -130,6 +131,12 @@ def resolve_plan(resolved: ResolvedSettings, registry: Registry) -> Plan:
         measure=measure_options(settings, here),
         notes=notes,
     )
+
+
+def _device(settings: Settings) -> str:
+    """Return the device to look for: where nothing is executed, one that is not there does not matter."""
+    executed = [name for name in settings.backends if name.rpartition(":")[2] != ANALYTIC]
+    return CPU if settings.backends and not executed else settings.device
 
 
 def resolve_subject(settings: Settings, parameters: Mapping[str, Any], registry: Registry) -> Subject:
@@ -203,12 +210,17 @@ def _distinct(kind: str, selectors: Iterable[str], find: Callable[[str], _Spec])
 
 
 def _split(
-    values: Mapping[str, Any], selected: Iterable[str], registry: Registry
-) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Separate ``backend.name`` values, by their prefix, from those of workload and model."""
+    resolved: ResolvedSettings, selected: Iterable[str], registry: Registry
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any], list[str]]:
+    """Separate ``backend.name`` values, by their prefix, from those of workload and model.
+
+    Values that a settings file has for a backend or exporter that takes no part are left out, which a note says:
+    the configuration of one run also serves another with fewer of them.
+    """
     prefixed: dict[str, dict[str, Any]] = {name: {} for name in selected}
     plain: dict[str, Any] = {}
-    for name, value in values.items():
+    notes: list[str] = []
+    for name, value in resolved.settings.set.items():
         owner, dot, rest = name.partition(".")
         if not dot:
             plain[name] = value
@@ -216,9 +228,13 @@ def _split(
             prefixed[owner][rest] = value
         else:
             known = [*(one.spec.name for one in registry.backends()), *(one.spec.name for one in registry.exporters())]
+            origin = resolved.origins.get(f"set.{name}", COMMAND_LINE)
+            if owner in known and origin != COMMAND_LINE:
+                notes.append(f"{name} of {origin} is not used: {owner} takes no part in this run")
+                continue
             fix = f"add --backend or --exporter {owner}" if owner in known else nearest(owner, known)
             raise UsageError(f"{name!r}: no backend or exporter {owner!r} takes part in this run", fix=fix)
-    return prefixed, plain
+    return prefixed, plain, notes
 
 
 def _assign(

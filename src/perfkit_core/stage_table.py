@@ -27,7 +27,7 @@ class MeasuredRow(NamedTuple):
 
     Attributes:
         time: Statistics in milliseconds, with ``path``, ``per`` and ``nested_in``.
-        share: Part of the whole run's time, 0 to 1; parts nested in a stage are never added to it.
+        share: Part of the time of the runs it was measured in, 0 to 1; parts nested in a stage are never added to it.
         flops: Analytic FLOPs of the whole run spent there; None where the analytic view has no such region.
         use: Utilisation with ``mfu``, ``bandwidth_share`` and ``floor_seconds``; None where no peak is known.
         busy: Part of its time in which a kernel runs, kernels as profiled; None without a profile of a GPU.
@@ -142,6 +142,7 @@ def measured_rows(
     flops |= {stage.path: stage.flops for stage in analytic.stages}
     use = {one.path: one for one in metrics.mfu}
     whole = run_ms(metrics.aggregates.run_ms)
+    wholes = {"plain": whole, "detailed": metrics.detailed_run_ms or whole}
     kernels = _Kernels(metrics, profile)
     rows = []
     for time in metrics.aggregates.stage_ms.values():
@@ -149,7 +150,7 @@ def measured_rows(
         rows.append(
             MeasuredRow(
                 time=time,
-                share=run_ms(time) / whole if whole else 0.0,
+                share=run_ms(time) / wholes[time.runs] if whole else 0.0,
                 flops=flops.get(time.path),
                 use=use.get(time.path),
                 busy=busy,

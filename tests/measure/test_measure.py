@@ -83,7 +83,8 @@ def test_sampled_loops_are_scaled_exactly(measured: Path) -> None:
     assert stage["std"] == pytest.approx(statistics.stdev(expected), rel=1e-9)
     assert stage["median"] == pytest.approx(statistics.median(expected), rel=1e-12)
     assert stage["min"] == pytest.approx(min(expected), rel=1e-12)
-    assert stage["min"] <= stage["ci_low"] <= stage["mean"] <= stage["ci_high"] <= max(expected)
+    reach = 3.182 * statistics.stdev(expected) / 2  # Student's t of four values
+    assert (stage["ci_low"], stage["ci_high"]) == pytest.approx((stage["mean"] - reach, stage["mean"] + reach))
     assert stage["median"] <= stage["p95"] <= max(expected)
 
 
@@ -118,7 +119,10 @@ def test_modules_and_what_is_in_iterations_are_timed_in_runs_of_their_own(measur
     assert times["body"]["mean"] == pytest.approx(sum(inside[1:]) * 10 / 3 / 1e6, rel=1e-12)
     regions = {one["path"]: one["inclusive_ns"] for one in metrics["regions"]}
     steps = [one["host_ns"] for one in made[-1]["regions"] if one["path"] == "outer/step"]
-    assert regions["outer/step"] == round(Fraction(sum(steps[1:]) * 10, 3))
+    assert regions["outer/step"] == pytest.approx(float(Fraction(sum(steps[1:]) * 10, 3)), abs=1)
+    own = {one["path"]: one["exclusive_ns"] for one in metrics["regions"]}
+    for path, time in regions.items():  # to the nanosecond
+        assert time == own[path] + sum(other for name, other in regions.items() if name.rpartition("/")[0] == path)
     assert 0 < metrics["region_overhead_share"] < 0.01
     whole = made[-1]["wall_ns"] - sum(steps) + Fraction(sum(steps[1:]) * 10, 3)
     assert metrics["detailed_run_ms"] == pytest.approx(float(whole) / 1e6, rel=1e-12)
@@ -204,6 +208,23 @@ def test_a_run_repeats_from_its_config(perfkit: Callable[..., Outcome], tmp_path
     assert one["n"] == two["n"] == 150
     assert (one["scaled_from"], one["scaled_to"]) == (30, 40)
     assert 1 / 3 < one["min"] / two["min"] < 3  # shared processors; the minimum is the steadiest there is
+
+
+def test_a_configuration_serves_a_run_with_fewer_backends(
+    measured: Path, perfkit: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    config = yaml.safe_load((measured / "config.yaml").read_text())
+    assert {name for name in config["set"] if "." in name} >= {"wall_clock.detailed", "torch.steps"}
+    config["device"] = "cuda:5"  # where it was measured; nothing is executed here
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    made = perfkit("run", "--config", "config.yaml", "--backend", "analytic", "--out", "A", cwd=tmp_path)
+    assert made.code == 0, made.err
+    notes = read(tmp_path / "A/run.json")["notes"]
+    assert any("wall_clock.detailed of " in note and "takes no part in this run" in note for note in notes)
+    refused = perfkit(
+        "run", "--model", "lab", "--backend", "analytic", "--set", "wall_clock.detailed=2", "--out", "B", cwd=tmp_path
+    )
+    assert (refused.code, "add --backend or --exporter wall_clock" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(0, {"forward"}), (1, {"forward", "forward/mlp"})])

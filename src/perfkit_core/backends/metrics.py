@@ -8,7 +8,7 @@ from typing import Literal
 
 from perfkit_core.backend import RunContext
 from perfkit_core.backends.mfu import HOW_TO_ADD, bytes_moved, flops_by_type, match_device, utilisation
-from perfkit_core.backends.samples import RegionTotal, RunTotal, totals
+from perfkit_core.backends.samples import RunTotal, mean, region_times, totals
 from perfkit_core.costtree import CostTree
 from perfkit_core.schema.metrics import (
     Aggregates,
@@ -51,7 +51,7 @@ def metrics(
     aggregates = _aggregates(plain, measured, detailed, first, session.units)
     device = session.device
     spec = match_device(device.gpu.name, context.devices) if device.gpu else None
-    regions = _regions(detailed or measured)
+    regions = region_times(detailed or measured)
     table, missing = _mfu(context.tree, aggregates, regions, session, spec)
     gpu_name = device.gpu.name if device.gpu else device.processor
     return Metrics(
@@ -68,14 +68,14 @@ def metrics(
         memory=_memory(runs),
         loaded_bytes=session.loaded_bytes,
         regions=regions,
-        outside_ns=round(_mean([Fraction(run.outside) for run in detailed or measured])),
+        outside_ns=round(mean([Fraction(run.outside) for run in detailed or measured])),
         peaks=_peaks(spec, gpu_name),
         mfu=table,
         mfu_missing=missing,
         region_overhead_ns=overhead["region_ns"],
         stage_overhead_ns=overhead["stage_ns"],
         region_overhead_share=_overhead(plain[-1], overhead),
-        detailed_run_ms=float(_mean([run.whole for run in detailed])) / _MS if detailed else None,
+        detailed_run_ms=float(mean([run.whole for run in detailed])) / _MS if detailed else None,
         hidden=session.hidden,
         warnings=tuple(_warnings(aggregates, session)),
     )
@@ -179,7 +179,7 @@ def _iteration(path: str, runs: Sequence[RunTotal], kind: Kind = "plain") -> Sta
     regions = [run.regions[path] for run in runs if path in run.regions]
     return _time(
         path,
-        [value / _MS for region in regions for value in region.values],
+        [float(value) / _MS for region in regions for value in region.values],
         per="iteration",
         kind=kind,
         instances=round(regions[0].instances),
@@ -213,33 +213,13 @@ def _time(
 
 
 def _instances(path: str, runs: Sequence[RunTotal]) -> Statistics | None:
-    values = [value / _MS for run in runs if path in run.regions for value in run.regions[path].values]
+    values = [float(value) / _MS for run in runs if path in run.regions for value in run.regions[path].values]
     return statistics(values) if values else None
 
 
 def _nested_in(path: str) -> str:
     stage, slash, _ = path.partition("/")
     return stage if slash else ""
-
-
-def _regions(runs: Sequence[RunTotal]) -> tuple[RegionTime, ...]:
-    found: dict[str, list[RegionTotal]] = {}
-    for run in runs:
-        for path, region in run.regions.items():
-            found.setdefault(path, []).append(region)
-    return tuple(
-        RegionTime(
-            path=path,
-            instances=round(regions[0].instances),
-            inclusive_ns=round(_mean([region.inclusive for region in regions])),
-            exclusive_ns=round(_mean([region.exclusive for region in regions])),
-        )
-        for path, regions in found.items()
-    )
-
-
-def _mean(values: Sequence[Fraction]) -> Fraction:
-    return sum(values, Fraction(0)) / len(values)
 
 
 def _memory(runs: Sequence[RunSample]) -> dict[str, MemorySample]:
@@ -289,7 +269,7 @@ def _warnings(aggregates: Aggregates, session: Session) -> list[str]:
     whole, found = aggregates.run_ms, list(session.notes)
     if not session.complete:
         found.append(f"the pass ended early: {whole.n} runs were finished")
-    if whole.n > 1 and whole.std > QUIET_SPREAD * whole.mean:
+    if whole.std is not None and whole.std > QUIET_SPREAD * whole.mean:
         found.append(
             f"the machine was not quiet: runs spread by {100 * whole.std / whole.mean:.3g} % (standard deviation); "
             "repeat on an idle machine or with more --repeats"

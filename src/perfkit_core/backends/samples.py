@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from perfkit_core.schema.metrics import RegionTime
 from perfkit_core.schema.session import RegionSample, RunSample
 
 
@@ -17,18 +18,19 @@ class RegionTotal:
         inclusive: Scaled nanoseconds with everything inside.
         exclusive: Scaled nanoseconds without the regions inside.
         instances: Scaled number of instances.
-        values: Nanoseconds of every counted instance, as measured.
-        first: Nanoseconds of the first instance.
+        values: Nanoseconds of every counted instance, sampled loops inside it scaled.
+        first: Nanoseconds of the first instance, likewise.
         is_named: Whether the workload named it.
         is_loop: Whether its instances are iterations.
-        measured: Iterations that stand for ``total``, of the sampled loops in, at or around this region; 0: none.
-        total: Iterations they stand for.
+        measured: Instances that stand for ``total``; for a region around sampled loops, those of the outermost; 0
+            where nothing was left out.
+        total: Instances they stand for.
     """
 
     inclusive: Fraction = Fraction(0)
     exclusive: Fraction = Fraction(0)
     instances: Fraction = Fraction(0)
-    values: list[int] = field(default_factory=list)
+    values: list[Fraction] = field(default_factory=list)
     first: int = 0
     is_loop: bool = False
     is_named: bool = False
@@ -63,17 +65,19 @@ def totals(run: RunSample) -> RunTotal:
     for sample, time in zip(samples, times, strict=True):
         if sample.parent >= 0:
             own[sample.parent] -= time
-    weights = _weights(samples)
+    factors = [_factor(sample) for sample in samples]
+    weights = _weights(samples, factors)
+    scaled = _scaled(samples, own, factors)
     found: dict[str, RegionTotal] = {sample.path: RegionTotal() for sample in samples}
     for position, sample in enumerate(samples):
         region, weight = found[sample.path], weights[position]
-        region.first = region.first or times[position]
+        region.first = region.first or round(scaled[position])
         region.is_loop = sample.index is not None
         region.is_named |= sample.named
         region.exclusive += weight * own[position]
         region.instances += weight
         if weight:
-            region.values.append(times[position])
+            region.values.append(scaled[position])
         for ancestor in _upwards(samples, position):
             found[samples[ancestor].path].inclusive += weight * own[position]
     _note_sampling(samples, found)
@@ -82,14 +86,63 @@ def totals(run: RunSample) -> RunTotal:
     return RunTotal(whole=stages + outside, outside=outside, regions=found)
 
 
-def _weights(samples: Sequence[RegionSample]) -> list[Fraction]:
+def region_times(runs: Sequence[RunTotal]) -> tuple[RegionTime, ...]:
+    """Return the mean time of every region over some runs, parents before children.
+
+    Whole nanoseconds that add up: what a region has inside is the sum of what the regions inside have themselves.
+    """
+    found: dict[str, list[RegionTotal]] = {}
+    for run in runs:
+        for path, region in run.regions.items():
+            if region.instances:
+                found.setdefault(path, []).append(region)
+    own = {path: round(mean([region.exclusive for region in regions])) for path, regions in found.items()}
+    inclusive = dict.fromkeys(own, 0)
+    for path, time in own.items():
+        place = path
+        while place:
+            if place in inclusive:
+                inclusive[place] += time
+            place = place.rpartition("/")[0]
+    return tuple(
+        RegionTime(
+            path=path,
+            instances=round(regions[0].instances),
+            inclusive_ns=inclusive[path],
+            exclusive_ns=own[path],
+        )
+        for path, regions in found.items()
+    )
+
+
+def mean(values: Sequence[Fraction]) -> Fraction:
+    """Return the exact mean of at least one value."""
+    return sum(values, Fraction(0)) / len(values)
+
+
+def _factor(sample: RegionSample) -> Fraction:
+    """Return how many instances of what contains it one instance stands for."""
+    if sample.index is None:
+        return Fraction(1)
+    return Fraction(0) if sample.index < sample.warmup else Fraction(sample.total, sample.measured)
+
+
+def _weights(samples: Sequence[RegionSample], factors: Sequence[Fraction]) -> list[Fraction]:
+    """Return how many instances of the whole run each one stands for."""
     weights: list[Fraction] = []
-    for sample in samples:
-        weight = weights[sample.parent] if sample.parent >= 0 else Fraction(1)
-        if sample.index is not None:
-            weight *= 0 if sample.index < sample.warmup else Fraction(sample.total, sample.measured)
-        weights.append(weight)
+    for sample, factor in zip(samples, factors, strict=True):
+        weights.append(factor * (weights[sample.parent] if sample.parent >= 0 else 1))
     return weights
+
+
+def _scaled(samples: Sequence[RegionSample], own: Sequence[int], factors: Sequence[Fraction]) -> list[Fraction]:
+    """Return what each instance takes with the sampled loops inside it in full."""
+    scaled = [Fraction(time) for time in own]
+    for position in reversed(range(len(samples))):  # what is inside an instance comes after it
+        parent = samples[position].parent
+        if parent >= 0:
+            scaled[parent] += factors[position] * scaled[position]
+    return scaled
 
 
 def _upwards(samples: Sequence[RegionSample], position: int) -> list[int]:
@@ -107,12 +160,16 @@ def _upwards(samples: Sequence[RegionSample], position: int) -> list[int]:
 def _note_sampling(samples: Sequence[RegionSample], found: dict[str, RegionTotal]) -> None:
     """Mark every region whose time rests on a sampled loop: the loop, what is in it and what contains it."""
     loops = {
-        sample.path: sample
+        sample.path
         for sample in samples
         if sample.index is not None and sample.measured < sample.total and found[sample.path].instances
     }
     for path, region in found.items():
-        for loop, sample in loops.items():
-            if path == loop or path.startswith(f"{loop}/") or loop.startswith(f"{path}/"):
-                region.measured += sample.measured
-                region.total += sample.total
+        if any(path == loop or path.startswith(f"{loop}/") for loop in loops):
+            region.measured, region.total = len(region.values), round(region.instances)
+    outermost = {loop for loop in loops if not any(loop.startswith(f"{other}/") for other in loops)}
+    for path, region in found.items():
+        for loop in outermost:
+            if loop.startswith(f"{path}/"):
+                region.measured += found[loop].measured
+                region.total += found[loop].total

@@ -127,7 +127,7 @@ def _show_measured(run: Run) -> None:
     whole = run.metrics.aggregates.run_ms
     rows = [
         (
-            row.time.path,
+            row.time.path + ("" if row.time.runs == "plain" else " ¹"),
             row.time.per,
             format_ms(row.time.mean),
             format_ms(row.time.std),
@@ -142,6 +142,8 @@ def _show_measured(run: Run) -> None:
         [*rows, ("whole run", "run", format_ms(whole.mean), format_ms(whole.std), "", "")],
         right=range(2, 6),
     )
+    if any(time.runs == "detailed" for time in run.metrics.aggregates.stage_ms.values()):
+        emit("¹ of another run, with a region around every module, which makes it longer")
     for name, rate in run.metrics.aggregates.throughput.items():
         emit(f"{name}: {rate.mean:.4g}")
     if run.metrics.mfu_missing:

@@ -65,7 +65,7 @@ class TimingRecorder(Recorder):
     def push(self, path: str, iteration: Iteration | None, *, named: bool) -> None:
         """Note when a region opens, on the host and in the device's queue."""
         stack = self._positions()
-        if not stack and self._memory:
+        if not stack and self._memory and named:
             self._memory.enter(path)
         if iteration is not None and iteration.is_warmup and iteration.index == 0:
             self._synchronise()  # else what is still queued hides, in the few iterations measured, waits for the host

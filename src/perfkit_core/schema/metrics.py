@@ -14,11 +14,14 @@ class Statistics(Record):
     """Repeated values of one quantity; its unit stands where it is used."""
 
     mean: float = Field(description="Arithmetic mean")
-    std: float = Field(description="Standard deviation of the sample; 0 for a single value")
+    std: float | None = Field(description="Standard deviation of the sample; null for a single value")
     min: float = Field(description="Smallest value")
     median: float = Field(description="Middle value")
     p95: float = Field(description="95th percentile, interpolated")
-    ci_low: float | None = Field(description="Lower end of the 95 % bootstrap interval of the mean; null for one value")
+    ci_low: float | None = Field(
+        description="Lower end of the 95 % interval of the mean: a bootstrap of 5 values or more; of fewer, for which "
+        "that would be far too narrow, Student's t; null for one value"
+    )
     ci_high: float | None = Field(description="Upper end of that interval")
     n: int = Field(description="Number of values")
 

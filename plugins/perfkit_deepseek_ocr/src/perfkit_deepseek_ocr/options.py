@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -99,6 +100,12 @@ class OcrWorkload(Options):
             "(true|false)"
         ),
     )
+
+    @field_validator("images")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        """Keep the whole path: a run can then be repeated from another directory."""
+        return str(Path(value).expanduser().absolute()) if value else value
 
     @field_validator("grid")
     @classmethod
