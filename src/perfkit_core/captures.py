@@ -7,6 +7,7 @@ from typing import Any
 
 from perfkit_core.capture_pages import kernels_page, operators_page, regions_page
 from perfkit_core.errors import MissingError
+from perfkit_core.regions import SEEK
 from perfkit_core.rundir import KERNELS, KERNELS_TABLE, OPERATORS, REGIONS, REGIONS_PAGE, RunWriter
 from perfkit_core.schema.regions import RegionsReport
 
@@ -25,6 +26,9 @@ def write_capture(writer: RunWriter, report: RegionsReport) -> None:
     Raises:
         MissingError: A file cannot be written.
     """
+    if any(row.path.endswith(SEEK) for row in report.regions):
+        note = f"Regions whose names end in {SEEK} bring a sampled loop to the next place measured; the workload has none"
+        report = report.model_copy(update={"limits": (*report.limits, note)})
     writer.write_json(REGIONS, report)
     writer.write_text(REGIONS_PAGE, regions_page(report))
     writer.write_text(KERNELS, kernels_page(report))
