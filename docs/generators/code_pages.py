@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from generators.docstrings import block, inline, parse
-from perfkit_core import backend, costtree, hookspecs, ops, options, reference, regions, specs, workload
+from perfkit_core import backend, costtree, hookspecs, importer, ops, options, reference, regions, specs, workload
 from perfkit_core.plugins import HOOKS
 
 SPECS: tuple[type, ...] = (
@@ -28,6 +28,9 @@ SPECS: tuple[type, ...] = (
     backend.Machine,
     backend.Gpu,
     specs.ExporterSpec,
+    specs.ImporterSpec,
+    importer.ImportContext,
+    importer.Imported,
     reference.Reference,
     reference.ReferenceCall,
 )

@@ -13,7 +13,7 @@ import click
 
 from generators.annotations import words
 from generators.docstrings import block, inline, parse
-from perfkit_core import errors, settings, stage_table, template_context
+from perfkit_core import capture_context, errors, settings, stage_table, template_context
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
 
@@ -156,6 +156,7 @@ def context_page() -> str:
         "| variable | type | in |",
         "|---|---|---|",
         "| `report` | [`ReportContext`](#reportcontext) | templates of runs, markdown and HTML |",
+        "| `report` | [`CaptureContext`](#capturecontext) | templates of captures: runs of commands and imports |",
         "| `comparison` | [`Comparison`](schema.md#comparison) | templates of comparisons |",
         "| `page` | [`Page`](#page) | HTML templates |",
         "| `context_version` | `int` | all |",
@@ -166,6 +167,9 @@ def context_page() -> str:
         stage_table.MeasuredRow,
         stage_table.MemoryRow,
         Family,
+        capture_context.CaptureContext,
+        capture_context.CaptureRow,
+        capture_context.KernelTotal,
         template_context.Page,
     ):
         lines += [f"\n## {kind.__name__}\n", block(parse(kind).text), "", "| name | type | meaning |", "|---|---|---|"]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from perfkit_core import rundir
+from perfkit_core.captured import exec_program, import_files, scrub
 from perfkit_core.comparing import fail_if_above, write_comparison
 from perfkit_core.estimation import Estimate
 from perfkit_core.plan import ANALYTIC, resolve_plan, resolve_subject
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analysis import Comparison, Hotspots, Measure
-from perfkit_core.schema.run import PluginRecord
 from perfkit_core.settings import ResolvedSettings, load_settings
 
 if TYPE_CHECKING:
@@ -32,11 +32,14 @@ __all__ = [
     "Run",
     "compare",
     "estimate",
+    "exec_program",
     "export",
     "fail_if_above",
     "hotspots",
+    "import_files",
     "load_run",
     "run",
+    "scrub",
     "verify",
     "write_comparison",
 ]
@@ -145,6 +148,7 @@ def run(
 def run_resolved(resolved: ResolvedSettings) -> Run:
     """Do what ``run`` does, with settings that are merged already."""
     from perfkit_core import driver
+    from perfkit_core.registry import active_plugins
 
     registry = _registry()
     devices = [item.spec for item in registry.devices()]
@@ -197,6 +201,7 @@ def verify(
 def verify_resolved(resolved: ResolvedSettings) -> tuple[Run, VerifyReport]:
     """Do what ``verify`` does, with settings that are merged already; also return the run."""
     from perfkit_core import verifying
+    from perfkit_core.registry import active_plugins
     from perfkit_core.schema.verify import VerifyReport
 
     registry = _registry()
@@ -265,15 +270,6 @@ def export(
     values = {name.removeprefix(f"{spec.name}."): value for name, value in (options or {}).items()}
     checked = build_options(spec.options, values, owner=f"exporter {spec.name!r}")
     return driver.export(run, spec, checked, output=Path(output) if output is not None else None)
-
-
-def active_plugins(registry: Registry) -> tuple[PluginRecord, ...]:
-    """Return the plugins that take part in every run, for its index."""
-    return tuple(
-        PluginRecord(name=plugin.name, distribution=plugin.distribution, version=plugin.version)
-        for plugin in registry.plugins
-        if plugin.status == "active"
-    )
 
 
 def _registry() -> Registry:

@@ -28,7 +28,7 @@ from perfkit_core.schema.analysis import (
     ValueChange,
 )
 from perfkit_core.schema.analytic import AnalyticReport
-from perfkit_core.units import format_change, format_quantity, format_share
+from perfkit_core.units import format_change, format_ms, format_quantity, format_share
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
@@ -57,27 +57,43 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
     """
     check_top(top, "--top")
     if base.index.model != head.index.model:
+        models = base.index.model or "of no model", head.index.model or "of no model"
         raise UsageError(
-            f"runs of different models cannot be compared: {base.path} is {base.index.model}, "
-            f"{head.path} is {head.index.model}",
+            f"runs of different models cannot be compared: {base.path} is {models[0]}, {head.path} is {models[1]}",
             fix="give two runs of one model; variants and workloads may differ",
         )
     names = (str(base.path), str(head.path))
     if by == "time":
-        first, second = analytic_report_of(base, "flops"), analytic_report_of(head, "flops")
+        first, second = _analytic(base), _analytic(head)
         values, changed = times(base), times(head)
         groups = categories_of(values, first), categories_of(changed, second)
         found = _comparison((values, changed), groups, (first, second), by=by, top=top, names=names)
-        return _with_agreement(found, agreement_of(base, head))
+        return _with_agreement(found, agreement_of(base, head), apart=_timed_apart(base) or _timed_apart(head))
     before, after = analytic_report_of(base, by), analytic_report_of(head, by)
     return compare_reports(before, after, by=by, top=top, names=names)
 
 
-def _with_agreement(comparison: Comparison, agreement: Agreement | None) -> Comparison:
+def _with_agreement(comparison: Comparison, agreement: Agreement | None, *, apart: bool) -> Comparison:
+    """Put what the unprofiled runs took as a whole before what is said of regions.
+
+    Args:
+        apart: Whether regions were timed in runs of their own, whose totals are others.
+    """
     if agreement is None:
         return comparison
-    verdict = f"{agreement.text} {comparison.verdict[0].upper()}{comparison.verdict[1:]}"
-    return comparison.model_copy(update={"agreement": agreement, "verdict": verdict})
+    whole = agreement.text
+    if comparison.workload_changes:  # other work: no question of repeating
+        one = agreement.whole
+        change = format_change(one.relative_change)
+        whole = f"The whole run takes {format_ms(one.base_ms)} and {format_ms(one.head_ms)} ({change})."
+    rest = f"{comparison.verdict[0].upper()}{comparison.verdict[1:]}"
+    if apart:
+        rest = f"By region, which is timed in runs of its own: {comparison.verdict}"
+    return comparison.model_copy(update={"agreement": agreement, "verdict": f"{whole} {rest}"})
+
+
+def _timed_apart(run: Run) -> bool:
+    return run.metrics is not None and run.metrics.detailed > 0
 
 
 def compare_reports(
@@ -92,7 +108,7 @@ def compare_reports(
 def _comparison(
     values: tuple[Mapping[str, int], Mapping[str, int]],
     groups: tuple[Mapping[str, int], Mapping[str, int]],
-    reports: tuple[AnalyticReport, AnalyticReport],
+    reports: tuple[AnalyticReport | None, AnalyticReport | None],
     *,
     by: Measure,
     top: int,
@@ -128,6 +144,11 @@ def _comparison(
     )
 
 
+def _analytic(run: Run) -> AnalyticReport | None:
+    """Return the analytic view of a run; one of a command or of imported files need not have any."""
+    return analytic_report_of(run, "flops") if run.index.kind == "model" else run.report
+
+
 def _own_values(report: AnalyticReport, by: Measure) -> dict[str, int]:
     return {module.path: OWN_VALUES[by](module) for module in report.modules}
 
@@ -150,7 +171,7 @@ def _categories(before: Mapping[str, int], after: Mapping[str, int], total: int)
     )
 
 
-def _parameter_changes(base: AnalyticReport, head: AnalyticReport) -> dict[str, ValueChange]:
+def _parameter_changes(base: AnalyticReport | None, head: AnalyticReport | None) -> dict[str, ValueChange]:
     """Return what differs: variant, workload and architecture first, then parameters by name."""
     before, after = _inputs(base), _inputs(head)
     names = [*_NAMED, *sorted((before.keys() | after.keys()) - set(_NAMED))]
@@ -161,7 +182,9 @@ def _parameter_changes(base: AnalyticReport, head: AnalyticReport) -> dict[str, 
     }
 
 
-def _inputs(report: AnalyticReport) -> dict[str, Any]:
+def _inputs(report: AnalyticReport | None) -> dict[str, Any]:
+    if report is None:
+        return {}
     return {**report.parameters, **{name: getattr(report, name) for name in _NAMED}}
 
 

@@ -36,6 +36,7 @@ from perfkit_core.schema.run import (
     RunStatus,
     RunTotals,
 )
+from perfkit_core.settings import Settings
 from perfkit_core.specs import DeviceSpec, ExporterSpec
 
 _log = logging.getLogger(__name__)
@@ -72,14 +73,14 @@ def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpe
     try:
         _write_inputs(writer, plan, plugins)
         for position in range(len(plan.backends)):
-            _run_backend(writer, plan, position, devices)
+            run_backend(writer, plan, position, devices)
         writer.write_text(rundir.ASSUMPTIONS, assumptions(plan, writer.run()))
         failures = [
             Failure(f"backend {done.backend}: {done.error}", done.exit_code)
             for done in writer.index.passes
             if done.status == "failed"
         ]
-        failures += write_reports(writer, plan)
+        failures += write_reports(writer, plan.settings)
         for spec, options in plan.exporters:
             failures += _export(writer, spec, options)
         writer.update(
@@ -88,7 +89,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpe
             exit_code=_exit_code(failures),
         )
     except KeyboardInterrupt:
-        write_reports(writer, plan)
+        write_reports(writer, plan.settings)
         writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
         raise
     except BaseException as error:
@@ -125,7 +126,8 @@ def _write_inputs(writer: RunWriter, plan: Plan, plugins: Sequence[PluginRecord]
     writer.write_json(rundir.ENVIRONMENT, environment(distributions, git=executed, variables=variables))
 
 
-def _run_backend(writer: RunWriter, plan: Plan, position: int, devices: Sequence[DeviceSpec]) -> None:
+def run_backend(writer: RunWriter, plan: Plan, position: int, devices: Sequence[DeviceSpec]) -> None:
+    """Make the passes of one backend of the plan; the index gets totals and stages when they are known."""
     spec, options = plan.backends[position]
     BackendPasses(writer, plan, plan.settings.backends[position], spec, options, devices).run()
     report = writer.records.get(rundir.ANALYTIC_REPORT)
@@ -214,16 +216,17 @@ def _exported(spec: ExporterSpec, run: Run, path: Path, options: Options) -> tup
     return files
 
 
-def write_reports(writer: RunWriter, plan: Plan) -> list[Failure]:
+def write_reports(writer: RunWriter, settings: Settings) -> list[Failure]:
     """Render ``analytic/summary.md`` and ``report.md`` from what the run holds; return why that failed, if it did."""
 
     def work() -> None:
         from perfkit_core.report import SUMMARY, render
 
-        finished, folder = writer.run(), plan.settings.template_dir
+        finished, folder = writer.run(), settings.template_dir
         if finished.report is not None:
             writer.write_text(rundir.ANALYTIC_SUMMARY, render(finished, template=SUMMARY, template_dir=folder))
-            writer.write_text(rundir.REPORT, render(finished, template=plan.settings.template, template_dir=folder))
+        if finished.report is not None or finished.index.kind != "model":
+            writer.write_text(rundir.REPORT, render(finished, template=settings.template, template_dir=folder))
 
     return _attempt(writer, "report", "report-traceback.txt", work)
 

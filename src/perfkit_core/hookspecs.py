@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import pluggy
 
-from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, WorkloadSpec
+from perfkit_core.specs import (
+    AnalyticSpec,
+    BackendSpec,
+    DeviceSpec,
+    ExporterSpec,
+    ImporterSpec,
+    ModelSpec,
+    WorkloadSpec,
+)
 
 PROJECT = "perfkit"
 """pluggy project name, and the entry-point group that plugins register in."""
@@ -43,6 +51,12 @@ def perfkit_backends() -> Sequence[BackendSpec]:
 @hookspec
 def perfkit_exporters() -> Sequence[ExporterSpec]:
     """Return exporters: writers of a finished run in another format."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def perfkit_importers() -> Sequence[ImporterSpec]:
+    """Return importers: readers of files that another tool wrote, for ``perfkit import`` and ``perfkit scrub``."""
     raise AssertionError("a hook specification is never called")
 
 

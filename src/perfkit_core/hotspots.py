@@ -11,6 +11,7 @@ from perfkit_core.schema.analytic import AnalyticReport, ModuleRecord
 
 if TYPE_CHECKING:
     from perfkit_core.rundir import Run
+    from perfkit_core.schema.regions import RegionRow, RegionsReport
 
 UNITS: Mapping[str, str] = {"flops": "FLOP", "bytes": "byte", "time": "ns"}
 """Unit of the values of each measure."""
@@ -20,6 +21,10 @@ OWN_VALUES: Mapping[str, Callable[[ModuleRecord], int]] = {
     "bytes": lambda module: module.own_bytes_read + module.own_bytes_written,
 }
 """How a module's own value is read, for the measures that the analytic view holds."""
+
+
+SEVERAL = "several categories"
+"""Category of a region inside which modules of more than one run, none of them timed by itself."""
 
 
 def hotspots(run: Run, *, by: Measure = "flops", top: int = 10, top_categories: int = 5) -> Hotspots:
@@ -61,20 +66,58 @@ def times(run: Run) -> dict[str, int]:
     profile = run.profile
     if profile is None:
         raise _without(run, "time")
-    rows = [row for row in profile.regions if row.device is None and row.process is None]
-    if profile.totals.kernels:
-        return {row.path: row.exclusive_ns for row in rows}
-    return {row.path: row.exclusive_cpu_time for row in rows}
+    rows = _of_one_domain(profile)
+    on_device = profile.totals.kernels or profile.totals.graphs.count
+    values: dict[str, int] = {}
+    for row in rows:
+        own = row.exclusive_ns + row.graphs.exclusive_time if on_device else row.exclusive_cpu_time
+        values[row.path] = values.get(row.path, 0) + own
+    if not values:
+        raise MissingError(
+            f"run {run.path} has no regions to rank: its capture has no NVTX ranges with work in them",
+            fix=f"{run.path}/kernels.md ranks kernels; perfkit_core.region(name) marks your own code",
+        )
+    return values
+
+
+def _of_one_domain(profile: RegionsReport) -> list[RegionRow]:
+    """Return the rows to rank: each domain has a tree of its own over the same work, which must not count twice.
+
+    Of several domains it is perfkit's own, else the one with the most work in its ranges.
+    """
+    rows = [row for row in profile.regions if row.device is None and row.process is None] or list(profile.regions)
+    held: dict[str, int] = {}
+    for row in rows:
+        held[row.domain] = held.get(row.domain, 0) + row.exclusive_ns + row.graphs.exclusive_time
+    chosen = "perfkit" if "perfkit" in held else max(sorted(held), key=lambda name: held[name], default="")
+    return [row for row in rows if row.domain == chosen]
 
 
 def categories_of(values: Mapping[str, int], report: AnalyticReport | None) -> dict[str, int]:
-    """Return values by path added up per category of the analytic view; regions it does not have are ``other``."""
-    known = {} if report is None else {module.path: module.category for module in report.modules}
+    """Return values by path added up per category of the analytic view.
+
+    A region inside which modules of several categories run, none of them a region of its own, is ``several
+    categories``; one that the analytic view does not have is ``other``.
+    """
+    modules = () if report is None else report.modules
+    known = {module.path: module.category for module in modules}
+    inside: dict[str, set[str]] = {path: set() for path in values}
+    for module in modules:
+        if module.own_flops or module.own_bytes_read or module.own_bytes_written:
+            inside.get(_region_of(module.path, values), set()).add(module.category)
     found: dict[str, int] = {}
     for path, value in values.items():
-        name = known.get(path, "other")
+        own = inside[path] or {known.get(path, "other")}
+        name = own.pop() if len(own) == 1 else SEVERAL
         found[name] = found.get(name, 0) + value
     return found
+
+
+def _region_of(path: str, values: Mapping[str, int]) -> str:
+    """Return the innermost region that contains a module."""
+    while path and path not in values:
+        path = path.rpartition("/")[0]
+    return path
 
 
 def _ranked(
@@ -152,8 +195,18 @@ def analytic_report_of(run: Run, by: Measure) -> AnalyticReport:
         raise _without(run, by)
     report = run.report
     if report is None:
-        raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
+        raise _no_analytic(run)
     return report
+
+
+def _no_analytic(run: Run) -> MissingError:
+    if run.index.kind == "model":
+        return MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
+    what = "a command" if run.index.kind == "command" else "imported files"
+    return MissingError(
+        f"run {run.path} is of {what}, and nothing says what that should cost: it has no analytic view",
+        fix="--by time; or perfkit import FILE --model M --workload W adds the analytic view",
+    )
 
 
 def _without(run: Run, by: str) -> MissingError:

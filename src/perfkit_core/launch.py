@@ -110,6 +110,7 @@ def run_program(
     *,
     timeout: float | None = None,
     output: IO[bytes] | None = None,
+    errors: IO[bytes] | None = None,
     abort: Callable[[], None] = lambda: None,
 ) -> int:
     """Run a program of the user's to its end and return its exit status; negative for a signal.
@@ -120,13 +121,14 @@ def run_program(
         directory: Where to keep its command line and logs; it exists.
         timeout: Seconds after which it is ended; None waits.
         output: Where what it prints is shown as it comes, besides being kept; None shows nothing.
+        errors: Where its standard error is shown; beside the rest by default.
         abort: Called after it was ended by the timeout, Ctrl-C or SIGTERM.
 
     Raises:
         ToolError: It timed out or could not be started.
         MissingError: The directory cannot be written to.
     """
-    said = _Said(progress=lambda line: None, show=output)
+    said = _Said(progress=lambda line: None, show=errors or output, output=output)
     return _run("the program", argv, environ, directory, timeout=timeout, said=said, abort=abort)
 
 
@@ -144,10 +146,10 @@ def _run(
     write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
     with _opened(directory / STDOUT) as stdout, _opened(directory / STDERR) as log:
         said.log = log
-        process = _start(argv, subprocess.PIPE if said.show else stdout, environ)
+        process = _start(argv, subprocess.PIPE if said.output else stdout, environ)
         followers = [threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)]
-        if said.show:
-            followers.append(threading.Thread(target=_copy, args=(process.stdout, stdout, said.show), daemon=True))
+        if said.output:
+            followers.append(threading.Thread(target=_copy, args=(process.stdout, stdout, said.output), daemon=True))
         for follower in followers:
             follower.start()
         try:
@@ -235,6 +237,7 @@ class _Said:
     progress: Callable[[str], None]
     log: IO[bytes] | None = None
     show: IO[bytes] | None = None
+    output: IO[bytes] | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     error: str = ""
 

@@ -26,13 +26,22 @@ import pluggy
 from perfkit_core import __version__, hookspecs
 from perfkit_core.errors import message_of, nearest, one_line
 from perfkit_core.spec_checks import spec_name, spec_problem
-from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
+from perfkit_core.specs import (
+    AnalyticSpec,
+    BackendSpec,
+    DeviceSpec,
+    ExporterSpec,
+    ImporterSpec,
+    ModelSpec,
+    Spec,
+    WorkloadSpec,
+)
 
 CORE = "perfkit-core"
 DISABLE = "PERFKIT_DISABLE"
 """Environment variable: plugins to leave out, by entry-point or distribution name, separated by commas."""
 
-Kind = Literal["model", "workload", "analytic", "backend", "exporter", "device"]
+Kind = Literal["model", "workload", "analytic", "backend", "exporter", "importer", "device"]
 Status = Literal["active", "disabled", "failed", "incompatible"]
 
 HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
@@ -41,6 +50,7 @@ HOOKS: Mapping[str, tuple[Kind, type[Spec]]] = {
     "perfkit_analytic_models": ("analytic", AnalyticSpec),
     "perfkit_backends": ("backend", BackendSpec),
     "perfkit_exporters": ("exporter", ExporterSpec),
+    "perfkit_importers": ("importer", ImporterSpec),
     "perfkit_devices": ("device", DeviceSpec),
 }
 """What each hook yields: the kind's name and the type of its specs."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perfkit_core.marking import marked
 from perfkit_core.sampling import blocks
 
 if TYPE_CHECKING:
@@ -287,10 +288,7 @@ def activated(regions: Regions) -> Iterator[None]:
 
 @contextmanager
 def region(name: str) -> Iterator[None]:
-    """Open a region around code of your own; outside a measured run it does nothing."""
+    """Open a region around code of your own; outside a measured run, ``perfkit exec`` included, it does nothing."""
     regions = _active.get("regions")
-    if regions is None:
-        yield
-        return
-    with regions.region(name):
+    with marked(name) if regions is None else regions.region(name):
         yield

@@ -15,8 +15,18 @@ from typing import Any, Generic, TypeVar, cast
 
 from perfkit_core.errors import MissingError, PerfkitError, UsageError, close_names, nearest
 from perfkit_core.plugins import DISABLE, Kind, PluginStatus, Probed, normalised, probe_plugins
+from perfkit_core.schema.run import PluginRecord
 from perfkit_core.spec_checks import spec_name
-from perfkit_core.specs import AnalyticSpec, BackendSpec, DeviceSpec, ExporterSpec, ModelSpec, Spec, WorkloadSpec
+from perfkit_core.specs import (
+    AnalyticSpec,
+    BackendSpec,
+    DeviceSpec,
+    ExporterSpec,
+    ImporterSpec,
+    ModelSpec,
+    Spec,
+    WorkloadSpec,
+)
 
 AnySpec = TypeVar("AnySpec", bound=Spec, covariant=True)  # noqa: PLC0105 - the plain name reads better in signatures
 Specs = Mapping[Kind, Sequence["Registered[Spec]"]]
@@ -81,6 +91,10 @@ class Registry:
     def exporters(self) -> tuple[Registered[ExporterSpec], ...]:
         """Return all exporters, by name."""
         return self._all("exporter", ExporterSpec)
+
+    def importers(self) -> tuple[Registered[ImporterSpec], ...]:
+        """Return all importers, by name."""
+        return self._all("importer", ImporterSpec)
 
     def devices(self) -> tuple[Registered[DeviceSpec], ...]:
         """Return all known GPUs, by name."""
@@ -162,6 +176,15 @@ class Registry:
         return UsageError(f"unknown {_TITLES[kind]} {name!r}{of}", fix=advice)
 
 
+def active_plugins(found: Registry) -> tuple[PluginRecord, ...]:
+    """Return the plugins that take part in every run, for its index."""
+    return tuple(
+        PluginRecord(name=plugin.name, distribution=plugin.distribution, version=plugin.version)
+        for plugin in found.plugins
+        if plugin.status == "active"
+    )
+
+
 @cache
 def registry() -> Registry:
     """Return the registry of this process, loading plugins on the first call."""
@@ -180,6 +203,7 @@ _TITLES: Mapping[Kind, str] = {
     "analytic": "analytic model of",
     "backend": "backend",
     "exporter": "exporter",
+    "importer": "importer",
     "device": "device",
 }
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from perfkit_core.errors import MissingError, UsageError, nearest
 
 if TYPE_CHECKING:
+    from perfkit_core.capture_context import CaptureContext
     from perfkit_core.rundir import Run
     from perfkit_core.schema.analysis import Comparison
+    from perfkit_core.template_context import ReportContext
     from perfkit_core.templating import Lookup
 
 REPORT = "report.md"
 SUMMARY = "summary.md"
+CAPTURE = "capture.md"
+"""What ``report.md`` is of a run that has no model of its own."""
 COMPARE = "compare.md"
 PAGE = "report.html"
 FORMATS = ("md", "html")
@@ -34,18 +38,33 @@ def render(run: Run, *, template: str = REPORT, template_dir: Path | None = None
         MissingError: The run has no analytic report.
         DamagedFileError: A file of the run is damaged.
     """
-    from perfkit_core.template_context import ReportContext
-
+    template = CAPTURE if run.index.kind != "model" and template == REPORT else template
     _check_format(template, fmt)
-    if run.report is None:
-        raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
-    context = ReportContext(run, run.report)
+    context = _context(run, template)
     lookup, name = _lookup(template, template_dir, run.index.model)
     if name.endswith(".html"):
         return _with_page(lookup, name, REPORT, {"report": context}, context.title)
     if fmt == "html":
         return _with_page(lookup, PAGE, name, {"report": context}, context.title)
     return _markdown(lookup, name, {"report": context})
+
+
+def _context(run: Run, template: str) -> ReportContext | CaptureContext:
+    """Return the variable ``report``; runs of commands and imports have one of their own."""
+    from perfkit_core.capture_context import CaptureContext
+    from perfkit_core.template_context import ReportContext
+
+    if run.index.kind != "model" and template != SUMMARY:
+        return CaptureContext(run, run.report)
+    if run.report is None:
+        raise MissingError(f"run {run.path} has no analytic/report.json", fix=_how_to_estimate(run))
+    return ReportContext(run, run.report)
+
+
+def _how_to_estimate(run: Run) -> str:
+    if run.index.kind == "model":
+        return "repeat the run with backend analytic"
+    return "perfkit import FILE --model M --workload W adds the analytic view to a capture"
 
 
 def check_template(template: str, *, template_dir: Path | None = None, model: str = "") -> None:

@@ -237,7 +237,7 @@ def _unusable(out: Path, error: OSError) -> UsageError:
 
 def _create_default(index: RunIndex) -> Path:
     stamp = index.created[:19].replace("-", "").replace(":", "").replace("T", "-")
-    base = Path("perfkit-runs") / f"{stamp}-{index.model}-{index.workload}"
+    base = Path("perfkit-runs") / f"{stamp}-{index.label}"
     path, number = base, 1
     while True:
         try:

@@ -59,6 +59,12 @@ def _is_options(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Options)
 
 
+def _is_suffixes(value: object) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        return False
+    return all(isinstance(suffix, str) and len(suffix) > 1 and suffix.startswith(".") for suffix in value)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -84,6 +90,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "summary": ("a line of text", _is_text),
     "default_workload": ("a workload name", _is_name),
     "suffix": ("a file suffix with its dot", lambda value: _is_text(value) and value.startswith(".")),
+    "suffixes": ("a list of at least one file suffix with its dot", _is_suffixes),
     "options": ("a subclass of perfkit_core.options.Options", _is_options),
     "values": ("a mapping", lambda value: isinstance(value, Mapping)),
     "variants": ("a list of at least one VariantSpec", lambda value: isinstance(value, Sequence) and len(value) > 0),
@@ -92,6 +99,8 @@ CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "references": ("a function or None", lambda value: value is None or callable(value)),
     "factory": (_A_FUNCTION, callable),
     "export": (_A_FUNCTION, callable),
+    "sniff": (_A_FUNCTION, callable),
+    "scrub": ("a function or None", lambda value: value is None or callable(value)),
     "build": ("a function or None", lambda value: value is None or callable(value)),
     "match": ("a list of at least one regular expression", _is_patterns),
     "dense_peaks": ("FLOP/s above 0 by element type", _is_peaks),

@@ -16,6 +16,7 @@ from perfkit_core.options import Options
 
 if TYPE_CHECKING:
     from perfkit_core.backend import ProfilerBackend
+    from perfkit_core.importer import ImportContext, Imported
     from perfkit_core.reference import Reference
     from perfkit_core.rundir import Run
     from perfkit_core.workload import BuildContext, Workload
@@ -151,6 +152,31 @@ class ExporterSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImporterSpec:
+    """A reader of files that another tool wrote.
+
+    Attributes:
+        name: Unique name; the directory of the import in the run has it. An importer of what a backend records has
+            the backend's name.
+        summary: One line.
+        suffixes: File suffixes that such files have, each with its dot.
+        sniff: (path, first bytes of the file) to whether it is such a file, whatever its suffix.
+        load: Reads the file and returns what it holds; raises ``DamagedFileError`` for one that it cannot trust.
+        scrub: (file, output) to what was done, one line each: writes a copy that is safe to share, every number
+            kept. None: such files cannot be scrubbed.
+        options: Importer parameters, given as ``--set <importer>.<name>=value``.
+    """
+
+    name: str
+    summary: str
+    suffixes: Sequence[str]
+    sniff: Callable[[Path, bytes], bool]
+    load: Callable[[ImportContext], Imported]
+    scrub: Callable[[Path, Path], Sequence[str]] | None = None
+    options: type[Options] = Options
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceSpec:
     """A GPU and its limits.
 
@@ -177,4 +203,4 @@ class DeviceSpec:
         return f"{peak / 1e12:g} dense TFLOP/s, {self.memory_bandwidth / 1e9:g} GB/s, {self.memory / 1e9:g} GB"
 
 
-Spec = ModelSpec | WorkloadSpec | AnalyticSpec | BackendSpec | ExporterSpec | DeviceSpec
+Spec = ModelSpec | WorkloadSpec | AnalyticSpec | BackendSpec | ExporterSpec | ImporterSpec | DeviceSpec

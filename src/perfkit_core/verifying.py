@@ -17,6 +17,7 @@ from perfkit_core.schema.worker import WorkerPlan
 NAME = "verify"
 """Name of the pass in the index."""
 
+_NOT_OF_A_MODEL = {"command": "a command", "import": "imported files"}
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +48,7 @@ def verify(plan: Plan, plugins: Sequence[PluginRecord]) -> Run:
         _finish(writer, started, status, text)
         raise
     writer.add_files([writer.path / rundir.VERIFY_LAYERS, writer.path / rundir.VERIFY_TOTALS])
-    driver.write_reports(writer, plan)
+    driver.write_reports(writer, plan.settings)
     _finish(writer, started, writer.index.status, "")
     return writer.run()
 
@@ -75,6 +76,11 @@ def _writer(plan: Plan, plugins: Sequence[PluginRecord]) -> RunWriter:
     found = rundir.load_run(out)
     report = found.report
     subject, index = plan.subject, found.index
+    if index.kind != "model":
+        raise UsageError(
+            f"--out {out} holds a run of {_NOT_OF_A_MODEL[index.kind]}, which there is nothing to verify of",
+            fix="choose another --out",
+        )
     wanted = (subject.model.name, subject.request.variant, subject.workload.name)
     same = (index.model, index.variant, index.workload) == wanted
     if not same or report is None or plan.tree is None:

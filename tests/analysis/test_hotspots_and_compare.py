@@ -57,7 +57,7 @@ trees = st.lists(nodes, min_size=1, max_size=3).map(
 
 def run_of(tree, *, model="toy", workload="w", directory="a", **parameters):
     report = analytic_report(tree, model=model, variant="v", workload=workload, parameters=parameters)
-    index = SimpleNamespace(model=model, passes=[SimpleNamespace(backend="analytic")])
+    index = SimpleNamespace(kind="model", model=model, passes=[SimpleNamespace(backend="analytic")])
     return SimpleNamespace(path=Path(directory), index=index, report=report, metrics=None, profile=None)
 
 

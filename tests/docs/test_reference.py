@@ -15,7 +15,19 @@ import click
 import jsonschema
 import pytest
 
-from perfkit_core import costtree, errors, hookspecs, ops, reference, settings, specs, stage_table, template_context
+from perfkit_core import (
+    capture_context,
+    costtree,
+    errors,
+    hookspecs,
+    importer,
+    ops,
+    reference,
+    settings,
+    specs,
+    stage_table,
+    template_context,
+)
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
 from perfkit_core.plugins import HOOKS
@@ -77,7 +89,7 @@ def test_every_field_of_every_spec_is_documented(page):
     kinds = [
         kind for kind in vars(specs).values() if dataclasses.is_dataclass(kind) and kind.__module__ == specs.__name__
     ]
-    kinds += [reference.Reference, reference.ReferenceCall]
+    kinds += [reference.Reference, reference.ReferenceCall, importer.ImportContext, importer.Imported]
     assert {kind.__name__ for _, kind in HOOKS.values()} <= {kind.__name__ for kind in kinds}
     for kind in kinds:
         documented(page("hooks.md").text, kind.__name__, [field.name for field in dataclasses.fields(kind)])
@@ -125,6 +137,9 @@ def test_every_name_of_the_template_context_is_documented(page):
         stage_table.MeasuredRow,
         stage_table.MemoryRow,
         Family,
+        capture_context.CaptureContext,
+        capture_context.CaptureRow,
+        capture_context.KernelTotal,
         template_context.Page,
     ):
         names = {*getattr(kind, "_fields", ()), *(name for name in getattr(kind, "__dataclass_fields__", ()))}

@@ -34,6 +34,11 @@ MISTAKES = {
         "@hookimpl\ndef perfkit_workloads():\n    return [workload(values={'hight': 1})]",
         "values name 'hight', which Options does not have",
     ),
+    "suffixes": (
+        "@hookimpl\ndef perfkit_importers():\n"
+        "    return [ImporterSpec(name='sound', summary='', suffixes='.x', sniff=print, load=print)]",
+        "suffixes='.x' is not a list of at least one file suffix",
+    ),
     "twice": ("@hookimpl\ndef perfkit_exporters():\n    return [exporter(), exporter()]", "exporter 'sound' twice"),
     "unmarked": ("def perfkit_models():\n    return []", "'perfkit_models' in perfkit_mistakes.unmarked is not marked"),
     "with_argument": ("@hookimpl\ndef perfkit_models(config):\n    return []", "'config'"),

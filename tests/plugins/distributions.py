@@ -115,7 +115,7 @@ def hooks(body: str) -> str:
     from pathlib import Path
     from perfkit_core import hookimpl
     from perfkit_core.options import Options
-    from perfkit_core.specs import BackendSpec, ExporterSpec, ModelSpec, VariantSpec, WorkloadSpec
+    from perfkit_core.specs import BackendSpec, ExporterSpec, ImporterSpec, ModelSpec, VariantSpec, WorkloadSpec
 
     def exporter(**changes):
         fields = dict(name="sound", summary="", suffix=".txt", export=lambda run, path, options: [path])

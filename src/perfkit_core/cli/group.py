@@ -19,11 +19,14 @@ from perfkit_core.errors import INTERRUPTED, PerfkitError, ToolError, UsageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("perfkit_core.cli.run", "Analyse a model on a workload and write a run directory."),
     "verify": ("perfkit_core.cli.verify", "Compare the analytic view with the real implementation."),
+    "exec": ("perfkit_core.cli.exec", "Measure a program of your own under a profiler."),
+    "import": ("perfkit_core.cli.import_", "Make a run out of files that a profiler wrote."),
+    "scrub": ("perfkit_core.cli.scrub", "Copy a profiler's file without what must not be shared."),
     "hotspots": ("perfkit_core.cli.hotspots", "Show where a run spends most."),
     "compare": ("perfkit_core.cli.compare", "Show what accounts for the difference between two runs."),
     "report": ("perfkit_core.cli.report", "Render the report of a run."),
     "export": ("perfkit_core.cli.export", "Write a run in another format."),
-    "list": ("perfkit_core.cli.listing", "List models, workloads, backends, exporters or templates."),
+    "list": ("perfkit_core.cli.listing", "List models, workloads, backends, exporters, importers or templates."),
     "plugins": ("perfkit_core.cli.plugins", "Show installed plugins and their status."),
     "doctor": ("perfkit_core.cli.doctor", "Check this machine, the settings and the plugins."),
 }

@@ -14,28 +14,28 @@ from perfkit_core.errors import UsageError, nearest
 if TYPE_CHECKING:
     from perfkit_core.registry import Registered
 
-KINDS = ("models", "workloads", "backends", "exporters", "devices", "templates")
+KINDS = ("models", "workloads", "backends", "exporters", "importers", "devices", "templates")
 
 
 @click.command("list")
 @click.argument("kind", metavar="|".join(KINDS))
 @json_option
 def command(*, kind: str, as_json: bool) -> None:
-    """List what is installed: models, workloads, backends, exporters, devices or templates."""
+    """List what is installed: models, workloads, backends, exporters, importers, devices or templates."""
     if kind not in KINDS:
         raise UsageError(f"there is nothing called {kind!r} to list", fix=nearest(kind, KINDS))
     entries = _templates() if kind == "templates" else _registered(kind)
     if as_json:
         emit_json(entries)
         return
-    extra = [name for name in ("model", "variants", "origin") if any(name in entry for entry in entries)]
+    extra = [name for name in ("model", "variants", "suffixes", "origin") if any(name in entry for entry in entries)]
     columns = ("name", *extra, "summary", "distribution", "version")
     emit_table(columns, [[_cell(entry.get(column, "")) for column in columns] for entry in entries])
 
 
 def _registered(kind: str) -> list[dict[str, object]]:
     from perfkit_core.registry import registry
-    from perfkit_core.specs import ModelSpec, WorkloadSpec
+    from perfkit_core.specs import ImporterSpec, ModelSpec, WorkloadSpec
 
     found = registry()
     listings: dict[str, Callable[[], Sequence[Registered[Any]]]] = {
@@ -43,6 +43,7 @@ def _registered(kind: str) -> list[dict[str, object]]:
         "workloads": found.workloads,
         "backends": found.backends,
         "exporters": found.exporters,
+        "importers": found.importers,
         "devices": found.devices,
     }
     entries: list[dict[str, object]] = []
@@ -55,6 +56,8 @@ def _registered(kind: str) -> list[dict[str, object]]:
         }
         if isinstance(item.spec, ModelSpec):
             entry["variants"] = [variant.name for variant in item.spec.variants]
+        if isinstance(item.spec, ImporterSpec):
+            entry["suffixes"] = list(item.spec.suffixes)
         if isinstance(item.spec, WorkloadSpec):
             entry["model"] = item.spec.model
         entries.append(entry)

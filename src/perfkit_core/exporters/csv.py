@@ -42,7 +42,12 @@ def export_csv(run: Run, path: Path, options: CsvOptions) -> list[Path]:
     from perfkit_core.schema.analytic import ModuleRecord
 
     if run.report is None:
-        raise MissingError(f"run {run.path} has no analytic/report.json", fix="repeat the run with backend analytic")
+        raise MissingError(
+            f"run {run.path} has no analytic/report.json",
+            fix="repeat the run with backend analytic"
+            if run.index.kind == "model"
+            else "perfkit import FILE --model M --workload W adds it",
+        )
     columns = [name for name in ModuleRecord.model_fields if name != "ops"]
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=_DELIMITERS[options.delimiter], lineterminator="\n")

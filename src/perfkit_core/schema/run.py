@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +11,7 @@ from pydantic import Field
 from perfkit_core.schema.base import ENVIRONMENT_SCHEMA, RUN_SCHEMA, Count, Record
 
 PassStatus = Literal["pending", "running", "done", "failed"]
+RunKind = Literal["model", "command", "import"]
 RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
 
 
@@ -52,6 +55,16 @@ class PluginRecord(Record):
     version: str = Field(description="Distribution version")
 
 
+class SourceRecord(Record):
+    """A file that was imported; it is not copied."""
+
+    name: str = Field(description="File name, without its directory")
+    bytes: Count = Field(description="Size in bytes")
+    sha256: str = Field(description="SHA-256 of its content, in hexadecimal")
+    importer: str = Field(description="Importer that read it")
+    tool: str = Field(description="Tool that recorded it, with its version")
+
+
 class RunIndex(Record):
     """What the run directory holds, and how far the run got."""
 
@@ -63,9 +76,14 @@ class RunIndex(Record):
     exit_code: int = Field(
         default=0, description="What perfkit run exits with: that of all that failed, 4 when those differ, 0 when done"
     )
-    model: str = Field(description="Model name")
-    variant: str = Field(description="Variant name")
-    workload: str = Field(description="Workload name")
+    kind: RunKind = Field(
+        default="model", description="A model on a workload, a command of the user's (exec), or imported files"
+    )
+    model: str = Field(description="Model name; empty when the run is of no model")
+    variant: str = Field(description="Variant name; empty when the run is of no model")
+    workload: str = Field(description="Workload name; empty when the run is of no model")
+    command: tuple[str, ...] = Field(default=(), description="The command line that was measured; empty without one")
+    sources: tuple[SourceRecord, ...] = Field(default=(), description="Imported files")
     plugins: tuple[PluginRecord, ...] = Field(description="Plugins that were active")
     settings_origins: dict[str, str] = Field(description="Where each setting came from")
     totals: RunTotals | None = Field(description="Totals, once the analytic pass is done")
@@ -74,6 +92,14 @@ class RunIndex(Record):
     notes: tuple[str, ...] = Field(default=(), description="What the reader must know about this run, one line each")
     passes: tuple[PassRecord, ...] = Field(description="Passes in order")
     files: tuple[str, ...] = Field(description="Files of the run, relative to its directory, sorted")
+
+    @property
+    def label(self) -> str:
+        """What the run is of, as part of the name of a directory."""
+        if self.model:
+            return f"{self.model}-{self.workload}"
+        named = [PurePath(self.command[0]).name] if self.command else [PurePath(one.name).stem for one in self.sources]
+        return f"{self.kind}-" + (re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(named))[:60].strip("-.") or "run")
 
     def problem(self) -> str:
         """Return which totals are not those of the stages, or which file name leads out of the run."""

@@ -16,7 +16,7 @@ from perfkit_core.settings.model import Settings
 from perfkit_core.settings_files import is_file, project_file, user_file
 
 PREFIX = "PERFKIT_"
-RESERVED_VARIABLES = frozenset({"PERFKIT_DISABLE", "PERFKIT_DEBUG", "PERFKIT_NSYS", "PERFKIT_NCU"})
+RESERVED_VARIABLES = frozenset({"PERFKIT_DISABLE", "PERFKIT_DEBUG", "PERFKIT_NSYS", "PERFKIT_NCU", "PERFKIT_NVTX"})
 """Variables that other parts of perfkit read; they are no settings."""
 
 COMMAND_LINE = "command line"

@@ -1,0 +1,133 @@
+"""What ``capture.md`` and other templates of runs without a model can use: the variable ``report`` of such a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from perfkit_core import __version__, rundir
+from perfkit_core.rundir import Run
+from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.schema.regions import RegionRow, RegionsReport
+from perfkit_core.schema.run import Environment, RunIndex
+
+OWN_DOMAIN = "perfkit"
+"""Domain whose paths are those of the analytic view."""
+
+ROWS = 40
+"""Regions and kernels that the tables have."""
+
+
+class CaptureRow(NamedTuple):
+    """One region of a capture.
+
+    Attributes:
+        record: The region as ``regions.json`` has it.
+        share: Part of the kernel time of the capture that is its own, 0 to 1.
+        flops: FLOPs of the module of that path; None without an analytic view or such a module.
+    """
+
+    record: RegionRow
+    share: float
+    flops: int | None
+
+
+class KernelTotal(NamedTuple):
+    """All runs of one kernel, copy, set or graph.
+
+    Attributes:
+        name: Its name.
+        kind: What it is.
+        calls: How often it ran.
+        total_ns: Time of all of them, in nanoseconds.
+        share: Part of the time of everything on the devices, 0 to 1.
+    """
+
+    name: str
+    kind: str
+    calls: int
+    total_ns: int
+    share: float
+
+
+@dataclass(frozen=True)
+class CaptureContext:
+    """A run without a model of its own: of a command or of imported files. Values are computed when first used.
+
+    Attributes:
+        analytic: The analytic view; None unless the import named a model and a workload.
+    """
+
+    _source: Run
+    analytic: AnalyticReport | None
+
+    @cached_property
+    def title(self) -> str:
+        """The command, or the names of the imported files."""
+        return shlex.join(self.run.command) or ", ".join(source.name for source in self.run.sources)
+
+    @cached_property
+    def perfkit_version(self) -> str:
+        """Version of perfkit-core that renders the template."""
+        return __version__
+
+    @cached_property
+    def path(self) -> str:
+        """Run directory."""
+        return str(self._source.path)
+
+    @cached_property
+    def run(self) -> RunIndex:
+        """The run's ``run.json``."""
+        return self._source.index
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """The run's ``env.json``: the software that made the run, which for an import is not what was measured."""
+        if rundir.ENVIRONMENT not in self.run.files:
+            return None
+        return rundir.read_record(self._source.path / rundir.ENVIRONMENT, Environment)
+
+    @cached_property
+    def profile(self) -> RegionsReport | None:
+        """The run's ``regions.json``; None when nothing was found to attribute."""
+        return self._source.profile
+
+    @cached_property
+    def regions(self) -> tuple[CaptureRow, ...]:
+        """Regions over all processes and devices, in order of first appearance."""
+        if self.profile is None:
+            return ()
+        total = self.profile.totals.total_ns
+        known = {} if self.analytic is None else {module.path: module.flops for module in self.analytic.modules}
+        return tuple(
+            CaptureRow(
+                record=row,
+                share=row.exclusive_ns / total if total else 0.0,
+                flops=known.get(row.path) if row.domain == OWN_DOMAIN else None,
+            )
+            for row in self.profile.regions
+            if row.process is None and row.device is None
+        )
+
+    @cached_property
+    def kernels(self) -> tuple[KernelTotal, ...]:
+        """Kernels, copies, sets and graphs by name, largest time first."""
+        merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        for row in () if self.profile is None else self.profile.kernels:
+            merged[row.name, row.kind][0] += row.calls
+            merged[row.name, row.kind][1] += row.total_ns
+        whole = sum(time for _, time in merged.values())
+        ranked = sorted(merged.items(), key=lambda item: (-item[1][1], item[0]))
+        return tuple(
+            KernelTotal(name=name, kind=kind, calls=calls, total_ns=time, share=time / whole if whole else 0.0)
+            for (name, kind), (calls, time) in ranked
+        )
+
+    @cached_property
+    def shown(self) -> int:
+        """Rows of a table before the rest is left to the files."""
+        return ROWS

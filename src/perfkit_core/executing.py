@@ -1,0 +1,238 @@
+"""``perfkit exec``: a program of the user's under a profiler that wraps it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import IO
+
+import perfkit_core
+from perfkit_core import driver, rundir
+from perfkit_core.backend import Machine, MeasureOptions, PassContext, WrappingBackend
+from perfkit_core.choosing import checked_backend
+from perfkit_core.environment import environment
+from perfkit_core.errors import (
+    INTERRUPTED,
+    PLUGIN_FAULTS,
+    MissingError,
+    PerfkitError,
+    ToolError,
+    UsageError,
+    message_of,
+    one_line,
+)
+from perfkit_core.launch import run_program
+from perfkit_core.marking import MARK
+from perfkit_core.options import Options
+from perfkit_core.rundir import Run, RunWriter
+from perfkit_core.schema.run import PassRecord, PassStatus, PluginRecord, RunIndex
+from perfkit_core.settings import Settings
+from perfkit_core.specs import BackendSpec, DeviceSpec
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What to measure, and with what.
+
+    Attributes:
+        argv: Command line of the program.
+        spec: The backend.
+        backend: The backend itself, which was checked.
+        options: Validated options of the backend.
+        machine: Where it runs.
+    """
+
+    argv: tuple[str, ...]
+    spec: BackendSpec
+    backend: WrappingBackend
+    options: Options
+    machine: Machine
+
+
+def prepare(argv: Sequence[str], spec: BackendSpec, distribution: str, options: Options, here: Machine) -> Program:
+    """Check that the backend can measure the program.
+
+    Raises:
+        UsageError: There is no command, or the backend measures workloads of models alone.
+        MissingError: The program is not there, or the machine lacks what the backend needs.
+        ToolError: The backend itself is at fault.
+    """
+    if not argv:
+        raise UsageError("no command is given", fix="perfkit exec --backend NAME -- COMMAND ARGUMENTS...")
+    backend, problems = checked_backend(spec, distribution, here)
+    if not isinstance(backend, WrappingBackend):
+        raise UsageError(
+            f"backend {spec.name!r} works inside perfkit's own worker and cannot measure a program",
+            fix="perfkit run --backend takes it; perfkit exec takes profilers that wrap a program, such as nsys",
+        )
+    if problems:
+        raise MissingError(f"backend {spec.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
+    if shutil.which(argv[0]) is None:
+        raise MissingError(f"there is no program {argv[0]!r}", fix="check its name, or give its path")
+    return Program(argv=tuple(argv), spec=spec, backend=backend, options=options, machine=here)
+
+
+def execute(
+    program: Program,
+    settings: Settings,
+    plugins: Sequence[PluginRecord],
+    devices: Sequence[DeviceSpec],
+    output: IO[bytes] | None = None,
+    errors: IO[bytes] | None = None,
+) -> Run:
+    """Run the program under the backend and write what was recorded.
+
+    A failure is recorded in the index, with what could be collected.
+
+    Args:
+        program: What ``prepare`` returned.
+        settings: Run directory, templates and time limit.
+        plugins: The active plugins, for the index.
+        devices: Known GPUs.
+        output: Where what the program prints is shown as it comes, besides being kept; None shows nothing.
+        errors: Where its standard error is shown; beside the rest by default.
+
+    Raises:
+        UsageError: The run directory cannot be created.
+        MissingError: A file cannot be written.
+        KeyboardInterrupt: The user ended it; what was recorded is collected.
+    """
+    writer = rundir.create_run(settings.out, _index(program, plugins))
+    distributions = sorted({plugin.distribution for plugin in plugins})
+    writer.write_json(rundir.ENVIRONMENT, environment(distributions, git=True, variables=os.environ))
+    started = time.perf_counter()
+    try:
+        _measure(program, _context(program, writer, settings, devices), output, errors)
+    except KeyboardInterrupt:
+        _enter(writer, program, "failed", started, "interrupted by the user", INTERRUPTED)
+        driver.write_reports(writer, settings)
+        writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
+        raise
+    except PerfkitError as error:
+        _enter(writer, program, "failed", started, message_of(error), error.exit_code)
+        _log.debug("the pass failed", exc_info=True)
+    except PLUGIN_FAULTS as error:
+        _enter(writer, program, "failed", started, one_line(error), ToolError.exit_code)
+        _log.debug("the pass failed", exc_info=True)
+    else:
+        _enter(writer, program, "done", started)
+    _finish(writer, settings)
+    return writer.run()
+
+
+def _measure(program: Program, context: PassContext, output: IO[bytes] | None, errors: IO[bytes] | None) -> None:
+    """Run the program and capture; where the program failed, that is the error, whatever was captured.
+
+    Raises:
+        ToolError: The program failed, or the backend did.
+    """
+    backend, limit = program.backend, context.measure.max_seconds
+    marks = {MARK: "1"} if backend.reads_nvtx else {}
+    environ: Mapping[str, str] = {**backend.environment(dict(os.environ), context), **marks}
+    try:
+        status = run_program(
+            backend.command(program.argv, context),
+            environ,
+            context.directory,
+            timeout=limit,
+            output=output,
+            errors=errors,
+            abort=lambda: backend.abort(context),
+        )
+        if status:
+            raise ToolError(f"{program.argv[0]} ended with {_described(status)}", fix=f"its log: {context.directory}")
+    except (PerfkitError, KeyboardInterrupt):
+        _salvage(backend, context)
+        raise
+    finally:
+        context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
+    backend.capture(context)
+    context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
+
+
+def _salvage(backend: WrappingBackend, context: PassContext) -> None:
+    try:
+        backend.capture(context)
+    except PLUGIN_FAULTS:  # a second fault, caused by the first
+        _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
+
+
+def _described(status: int) -> str:
+    """Return how a process ended; a wrapper passes a signal on as 128 and its number."""
+    number = -status if status < 0 else status - 128
+    try:
+        return f"signal {signal.Signals(number).name}" if number > 0 else f"exit status {status}"
+    except ValueError:
+        return f"exit status {status}"
+
+
+def _index(program: Program, plugins: Sequence[PluginRecord]) -> RunIndex:
+    return RunIndex(
+        perfkit_version=perfkit_core.__version__,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        status="running",
+        kind="command",
+        model="",
+        variant="",
+        workload="",
+        command=program.argv,
+        plugins=tuple(plugins),
+        settings_origins={},
+        totals=None,
+        stages=(),
+        device=program.machine.device,
+        passes=(PassRecord(backend=program.spec.name, status="running", seconds=0.0, directory=_directory(program)),),
+        files=(),
+    )
+
+
+def _directory(program: Program) -> str:
+    return f"passes/00-{program.spec.name}"
+
+
+def _context(program: Program, writer: RunWriter, settings: Settings, devices: Sequence[DeviceSpec]) -> PassContext:
+    directory = (writer.path / _directory(program)).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    minutes = settings.max_minutes
+    measure = MeasureOptions(device=program.machine.device)
+    return PassContext(
+        options=program.options,
+        writer=writer,
+        measure=replace(measure, max_seconds=None if minutes is None else 60 * minutes),
+        directory=directory,
+        devices=devices,
+    )
+
+
+def _enter(
+    writer: RunWriter, program: Program, status: PassStatus, started: float, error: str = "", code: int = 0
+) -> None:
+    record = PassRecord(
+        backend=program.spec.name,
+        status=status,
+        seconds=round(time.perf_counter() - started, 6),
+        error=error,
+        exit_code=code,
+        directory=_directory(program),
+    )
+    writer.update(passes=(record,))
+
+
+def _finish(writer: RunWriter, settings: Settings) -> None:
+    (done,) = writer.index.passes
+    failures = [driver.Failure(f"backend {done.backend}: {done.error}", done.exit_code)] if done.error else []
+    failures += driver.write_reports(writer, settings)
+    codes = {failure.exit_code for failure in failures}
+    writer.update(
+        status="done" if not failures else "failed" if rundir.REGIONS not in writer.run().index.files else "partial",
+        error="; ".join(failure.text for failure in failures),
+        exit_code=0 if not codes else codes.pop() if len(codes) == 1 else ToolError.exit_code,
+    )
