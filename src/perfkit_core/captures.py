@@ -27,7 +27,7 @@ def write_capture(writer: RunWriter, report: RegionsReport) -> None:
         MissingError: A file cannot be written.
     """
     if any(row.path.endswith(SEEK) for row in report.regions):
-        note = f"Regions whose names end in {SEEK} bring a sampled loop to the next place measured; the workload has none"
+        note = f"Regions whose names end in {SEEK} reach the next place measured of a loop; the workload has none"
         report = report.model_copy(update={"limits": (*report.limits, note)})
     writer.write_json(REGIONS, report)
     writer.write_text(REGIONS_PAGE, regions_page(report))
