@@ -73,19 +73,20 @@ def bare_decoding(model: Any, prompt: int) -> float:
     language, head = model.model.language_model, model.lm_head
     cache = DynamicCache(config=language.config)
     positions = torch.arange(prompt + TOKENS, device=DEVICE)
+    tokens = torch.zeros(1, prompt + TOKENS + 1, dtype=torch.long, device=DEVICE)
     start = torch.randn(1, prompt, language.config.hidden_size, dtype=torch.bfloat16, device=DEVICE)
-    no_mask = {"attention_mask": {"full_attention": None}, "past_key_values": cache, "use_cache": True}
-    hidden = language(inputs_embeds=start, position_ids=positions[None, :prompt], **no_mask).last_hidden_state
-    token = head(hidden[:, -1:])[:, -1].argmax(-1)[:, None]
+    settings = {"attention_mask": {"full_attention": None}, "past_key_values": cache, "use_cache": True}
+    hidden = language(inputs_embeds=start, position_ids=positions[None, :prompt], **settings).last_hidden_state
+    tokens[:, prompt] = head(hidden[:, -1:])[:, -1].argmax(-1)
     torch.cuda.synchronize()
     times = []
-    for end in range(prompt, prompt + TOKENS):
+    for end in range(prompt + 1, prompt + TOKENS + 1):
         before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         before.record()
-        hidden = language(
-            inputs_embeds=language.embed_tokens(token), position_ids=positions[None, end : end + 1], **no_mask
-        ).last_hidden_state
-        token = head(hidden)[:, -1].argmax(-1)[:, None]
+        last, position = tokens[:, end - 1 : end], positions[end - 1 : end]
+        embedded = language.embed_tokens(last)
+        hidden = language(inputs_embeds=embedded, position_ids=position[None], **settings).last_hidden_state
+        tokens[:, end] = head(hidden)[:, -1].argmax(-1)
         after.record()
         times.append((before, after))
     torch.cuda.synchronize()
