@@ -98,7 +98,7 @@ class NsysBackend(WrappingBackend):
                 export.unlink(missing_ok=True)
         _check(found, context, tool)
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
-        source = context.directory.relative_to(context.writer.path).as_posix()
+        source = context.directory.resolve().relative_to(context.writer.path.resolve()).as_posix()
         limits = (*_limits(context, tool), *found.limits)
         write_capture(
             context.writer, found.model_copy(update={"source_pass": source, "regions": rows, "limits": limits})
