@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
 from perfkit_core.backend import ProfilerBackend
 from perfkit_core.hookspecs import hookimpl
-from perfkit_core.specs import BackendSpec
+from perfkit_core.importer import ImportContext, Imported
+from perfkit_core.specs import BackendSpec, ImporterSpec
 
 
 @hookimpl
@@ -26,3 +32,67 @@ def _nsys() -> ProfilerBackend:
     from perfkit_nsight.nsys_backend import NsysBackend
 
     return NsysBackend()
+
+
+@hookimpl
+def perfkit_importers() -> list[ImporterSpec]:
+    """Return the importers of what Nsight tools write; one has a backend's name where it reads what that records."""
+    from perfkit_nsight.nsys_import import NsysImportOptions
+
+    return [
+        ImporterSpec(
+            name="nsys",
+            summary="Nsight Systems: SQLite exports, and reports where nsys is installed",
+            suffixes=(".sqlite", ".nsys-rep"),
+            sniff=_late("nsys_import", "sniff"),
+            load=_loader("nsys_import"),
+            scrub=_late("nsys_scrub", "scrub"),
+            options=NsysImportOptions,
+        ),
+        ImporterSpec(
+            name="nsys_stats",
+            summary="CSV output of nsys stats",
+            suffixes=(".csv", ".txt"),
+            sniff=_late("nsys_stats", "sniff"),
+            load=_loader("nsys_stats"),
+            scrub=_late("csv_scrub", "scrub_stats"),
+        ),
+        ImporterSpec(
+            name="ncu",
+            summary="Nsight Compute: reports",
+            suffixes=(".ncu-rep", ".ncu-repz"),
+            sniff=_late("ncu_rep", "sniff"),
+            load=_loader("ncu_rep"),
+            scrub=_refuse,
+        ),
+        ImporterSpec(
+            name="ncu_csv",
+            summary="CSV output of ncu, raw or details page",
+            suffixes=(".csv", ".txt"),
+            sniff=_late("ncu_csv", "sniff"),
+            load=_loader("ncu_csv"),
+            scrub=_late("csv_scrub", "scrub_ncu"),
+        ),
+    ]
+
+
+def _late(module: str, name: str) -> Callable[[Path, Any], Any]:
+    """Return a function of this package that is imported when it is called."""
+
+    def call(path: Path, more: Any) -> Any:
+        return getattr(import_module(f"perfkit_nsight.{module}"), name)(path, more)
+
+    return call
+
+
+def _loader(module: str) -> Callable[[ImportContext], Imported]:
+    return lambda context: cast("Imported", import_module(f"perfkit_nsight.{module}").load(context))
+
+
+def _refuse(path: Path, output: Path) -> Sequence[str]:
+    from perfkit_core.errors import MissingError
+
+    raise MissingError(
+        f"{path} cannot be scrubbed: only ncu writes its format, and it holds the command line and the program's code",
+        fix=f"perfkit import {path.name}, and share launches.json; or ncu --import {path.name} --csv, then scrub that",
+    )

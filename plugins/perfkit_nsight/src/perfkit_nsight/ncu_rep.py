@@ -1,0 +1,157 @@
+"""``.ncu-rep`` reports, read with NVIDIA's package ``ncu-report``: no GPU and no Nsight needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from perfkit_core.errors import DamagedFileError, MissingError
+from perfkit_core.importer import ImportContext, Imported
+from perfkit_nsight.results import DURATION, Result, columns_of, report_of
+from perfkit_nsight.tables import TIMES
+
+SUFFIXES = (".ncu-rep", ".ncu-repz")
+_TOOL = "Nsight Compute"
+_DEFAULT = "<default domain>"
+
+
+def sniff(path: Path, head: bytes) -> bool:
+    """Tell whether a file may be a report: it has the suffix of one, and is neither text nor SQLite."""
+    return path.name.endswith(SUFFIXES) and b"\0" in head and not head.startswith(b"SQLite format 3\0")
+
+
+def load(context: ImportContext) -> Imported:
+    """Read all results, their metrics and what ncu's rules said.
+
+    Raises:
+        DamagedFileError: It is no report, damaged or cut off, or it has no results.
+        MissingError: The package cannot be loaded here.
+    """
+    actions = list(_actions(context.path))
+    if not actions:
+        # The library opens whatever it is given, and finds nothing in what is no report.
+        raise DamagedFileError(
+            f"{context.path} has no results: it is no report of ncu, is damaged, or nothing was profiled",
+            fix="profile again, and check ncu's filters",
+        )
+    results = [_result(place, action) for place, action in enumerate(actions)]
+    version = _text(actions[0], "report__version") or _text(actions[0], "profiler__version")
+    report = report_of(results, profiler=f"{_TOOL} {version}".strip(), limits=())
+    files = {"launches.json": columns_of(results, _metrics(actions), list(_rules(actions)))}
+    return Imported(tool=_TOOL, version=version, report=report, files=files)
+
+
+def _actions(path: Path) -> Iterator[Any]:
+    try:
+        import ncu_report
+    except (ImportError, OSError) as error:
+        raise MissingError(
+            f"{path} cannot be read: the package ncu-report cannot be loaded ({error})", fix="pip install ncu-report"
+        ) from None
+    try:
+        report = ncu_report.load_report(str(path))
+        for place in range(0 if report is None else report.num_ranges()):
+            whole = report.range_by_idx(place)
+            yield from (whole.action_by_idx(number) for number in range(whole.num_actions()))
+    except (RuntimeError, ValueError, OSError, TypeError, AttributeError) as error:  # whatever the library makes of it
+        raise DamagedFileError(
+            f"{path} is no report of ncu, or is damaged: {' '.join(str(error).split()):.200}",
+            fix="profile again; a report of a newer ncu needs a newer package: pip install -U ncu-report",
+        ) from None
+
+
+def _result(place: int, action: Any) -> Result:
+    kernel = action.workload_type() == action.WorkloadType_KERNEL if hasattr(action, "workload_type") else True
+    return Result(
+        number=place,
+        name=action.name(action.NameBase_DEMANGLED) or action.name(),
+        short=action.name(),
+        process=_whole(action, "profiler__process_id", "process__id"),
+        device=_device(action),
+        grid=_size(action, "launch__grid_dim"),
+        block=_size(action, "launch__block_dim"),
+        duration_ns=_duration(action),
+        is_kernel=kernel,
+        stacks=_stacks(action),
+    )
+
+
+def _duration(action: Any) -> int | None:
+    metric = action.metric_by_name(DURATION)
+    if metric is None:
+        return None
+    factor = TIMES.get(metric.unit())
+    return None if factor is None else round(metric.as_double() * factor)
+
+
+def _stacks(action: Any) -> dict[str, tuple[str, ...]]:
+    state = action.nvtx_state()
+    found: dict[str, tuple[str, ...]] = {}
+    for number in () if state is None else state.domains():
+        domain = state.domain_by_id(number)
+        ranges = tuple(domain.push_pop_ranges())
+        if ranges:
+            name = domain.name()
+            found["" if name == _DEFAULT else name] = ranges
+    return found
+
+
+def _metrics(actions: list[Any]) -> list[dict[str, Any]]:
+    """Return a column per metric; the unit is the report's own, and has a column where it changes."""
+    names = dict.fromkeys(name for action in actions for name in action.metric_names())
+    columns: list[dict[str, Any]] = []
+    for name in names:
+        found = [action.metric_by_name(name) for action in actions]
+        units = ["" if metric is None else metric.unit() for metric in found]
+        distinct = {unit for unit, metric in zip(units, found, strict=True) if metric is not None}
+        unit = {"unit": distinct.pop()} if len(distinct) == 1 else {"units": units}
+        columns.append({"name": name, **unit, "values": [_plain(metric) for metric in found]})
+    return columns
+
+
+def _plain(metric: Any) -> int | float | str | None:
+    value = None if metric is None or not metric.has_value() else metric.value()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, int | float | str) else str(value)
+
+
+def _rules(actions: list[Any]) -> Iterator[dict[str, Any]]:
+    for place, action in enumerate(actions):
+        for rule in action.rule_results():
+            message = rule.rule_message() if rule.has_rule_message() else {}
+            speedup = rule.speedup_estimation() if rule.has_speedup_estimation() else {}
+            yield {
+                "launch": place,
+                "section": rule.section_identifier(),
+                "rule": rule.name(),
+                "type": str(message.get("type", "")),
+                "message": str(message.get("message", "")),
+                "speedup": speedup.get("speedup"),
+                "speedup_type": str(speedup.get("type", "")),
+            }
+
+
+def _text(action: Any, name: str) -> str:
+    metric = action.metric_by_name(name)
+    return str(metric.value()) if metric is not None and metric.has_value() else ""
+
+
+def _whole(action: Any, *names: str) -> int | None:
+    for name in names:
+        metric = action.metric_by_name(name)
+        if metric is not None and metric.has_value():
+            return int(metric.as_uint64())
+    return None
+
+
+def _device(action: Any) -> int:
+    found = _whole(action, "launch__device_id", "device__attribute_display_id")
+    return -1 if found is None else found
+
+
+def _size(action: Any, name: str) -> str:
+    parts = [_whole(action, f"{name}_{axis}") for axis in "xyz"]
+    return "" if None in parts else ",".join(str(part) for part in parts)
