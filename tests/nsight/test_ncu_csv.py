@@ -135,6 +135,13 @@ def test_the_details_page_has_units_per_row_and_rules(read):
     )
 
 
+def test_rows_of_metrics_may_end_before_the_columns_of_rules(read):
+    short = DETAILS.replace(',"","","","",""\n', ",\n")
+    assert short != DETAILS
+    assert read(short).report == read(DETAILS).report
+    assert read(short).files == read(DETAILS).files
+
+
 def test_a_table_without_ranges_says_how_to_record_them(read):
     text = text_of(["ID", "Kernel Name", "gpu__time_duration.sum"], ["", "", "ns"], ["0", "k", "5"], preamble="")
     found = read(text).report

@@ -70,9 +70,11 @@ def rows(path: Path) -> tuple[list[str], list[list[str]]]:
         raise DamagedFileError(f"{path} has no table of ncu --csv", fix=AGAIN)
     found_rows = rows_of(path, text[found.start() :].splitlines(keepends=True), again=AGAIN)
     header, kept = next(found_rows), []
+    # On the details page the row of a metric ends there: the columns of rules are left out.
+    least = header.index("Metric Value") + 1 if "Metric Value" in header else len(header)
     for row in found_rows:
-        if len(row) == len(header):
-            kept.append(row)
+        if least <= len(row) <= len(header) and (row[0].isdigit() or len(row) == len(header)):
+            kept.append(row + [""] * (len(header) - len(row)))
         elif row and row[0].isdigit() and len(row) > 1:
             raise DamagedFileError(
                 f"{path} is cut off or damaged: a row of {len(row)} cells in a table of {len(header)}", fix=AGAIN

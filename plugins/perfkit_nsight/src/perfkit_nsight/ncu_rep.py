@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from perfkit_core.importer import ImportContext, Imported
 from perfkit_nsight.results import DURATION, Result, columns_of, report_of
 from perfkit_nsight.tables import TIMES
 
-SUFFIXES = (".ncu-rep", ".ncu-repz")
+_MAGIC = b"NVR\0"
 _TOOL = "Nsight Compute"
 _DEFAULT = "<default domain>"
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """Tell whether a file may be a report: it has the suffix of one, and is neither text nor SQLite."""
-    return path.name.endswith(SUFFIXES) and b"\0" in head and not head.startswith(b"SQLite format 3\0")
+    """Tell whether a file is a report of ncu."""
+    return head.startswith(_MAGIC)
 
 
 def load(context: ImportContext) -> Imported:
@@ -29,40 +30,52 @@ def load(context: ImportContext) -> Imported:
         DamagedFileError: It is no report, damaged or cut off, or it has no results.
         MissingError: The package cannot be loaded here.
     """
-    actions = list(_actions(context.path))
+    with _damage(context.path):
+        actions = _actions(context.path)
     if not actions:
         # The library opens whatever it is given, and finds nothing in what is no report.
         raise DamagedFileError(
             f"{context.path} has no results: it is no report of ncu, is damaged, or nothing was profiled",
             fix="profile again, and check ncu's filters",
         )
+    with _damage(context.path):
+        return _imported(actions)
+
+
+def _imported(actions: list[Any]) -> Imported:
     results = [_result(place, action) for place, action in enumerate(actions)]
-    version = _text(actions[0], "report__version") or _text(actions[0], "profiler__version")
-    report = report_of(results, profiler=f"{_TOOL} {version}".strip(), limits=())
+    report = report_of(results, profiler=_TOOL, limits=())
     files = {"launches.json": columns_of(results, _metrics(actions), list(_rules(actions)))}
-    return Imported(tool=_TOOL, version=version, report=report, files=files)
+    return Imported(tool=_TOOL, report=report, files=files)
 
 
-def _actions(path: Path) -> Iterator[Any]:
+def _actions(path: Path) -> list[Any]:
     try:
         import ncu_report
     except (ImportError, OSError) as error:
         raise MissingError(
             f"{path} cannot be read: the package ncu-report cannot be loaded ({error})", fix="pip install ncu-report"
         ) from None
+    report = ncu_report.load_report(str(path))
+    ranges = [] if report is None else [report.range_by_idx(place) for place in range(report.num_ranges())]
+    return [whole.action_by_idx(number) for whole in ranges for number in range(whole.num_actions())]
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn what the library makes of a damaged report into the error that names the file."""
     try:
-        report = ncu_report.load_report(str(path))
-        for place in range(0 if report is None else report.num_ranges()):
-            whole = report.range_by_idx(place)
-            yield from (whole.action_by_idx(number) for number in range(whole.num_actions()))
-    except (RuntimeError, ValueError, OSError, TypeError, AttributeError) as error:  # whatever the library makes of it
+        yield
+    except (RuntimeError, ValueError, TypeError, AttributeError, OSError, MemoryError) as error:
         raise DamagedFileError(
-            f"{path} is no report of ncu, or is damaged: {' '.join(str(error).split()):.200}",
+            f"{path} is damaged or cut off: {' '.join(str(error).split()):.200}",
             fix="profile again; a report of a newer ncu needs a newer package: pip install -U ncu-report",
-        ) from None
+        ) from error
 
 
 def _result(place: int, action: Any) -> Result:
+    if not action.name():  # what the library makes of a kernel that is not all there
+        raise ValueError(f"result {place} has no name")
     kernel = action.workload_type() == action.WorkloadType_KERNEL if hasattr(action, "workload_type") else True
     return Result(
         number=place,
@@ -132,11 +145,6 @@ def _rules(actions: list[Any]) -> Iterator[dict[str, Any]]:
                 "speedup": speedup.get("speedup"),
                 "speedup_type": str(speedup.get("type", "")),
             }
-
-
-def _text(action: Any, name: str) -> str:
-    metric = action.metric_by_name(name)
-    return str(metric.value()) if metric is not None and metric.has_value() else ""
 
 
 def _whole(action: Any, *names: str) -> int | None:
