@@ -57,6 +57,17 @@ def test_getting_started_runs_as_written(page, execute, tmp_path):
     assert printed[-1].startswith("FLOPs fall from ")
 
 
+def test_captures_run_as_written(page, execute, tmp_path):
+    found = page("captures.md")
+    for name, code in found.files().items():
+        (tmp_path / name).write_text(code)
+    for line in found.shell():
+        execute(line, tmp_path)
+    assert "gemm" in (tmp_path / "C" / "report.md").read_text()
+    assert execute("python marked.py", tmp_path) == "499500\n"
+    assert execute("python notebook.py", tmp_path).splitlines() == [" step 2000000", "copy.csv"]
+
+
 def test_measure_runs_as_written(page, execute, tmp_path):
     text = page("measure.md")
     for line in text.shell():
