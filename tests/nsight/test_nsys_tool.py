@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def test_an_importer_in_another_place_needs_a_link(tmp_path: Path) -> None:
     (problem,) = find_nsys({"PERFKIT_NSYS": str(named)}).problems
     link, target = problem.split("ln -s ")[1].split()[::-1]
     assert target == str(importer.parent)
-    os.symlink(target, link)
+    Path(link).symlink_to(target)
     assert find_nsys({"PERFKIT_NSYS": str(named)}).problems == ()
 
 

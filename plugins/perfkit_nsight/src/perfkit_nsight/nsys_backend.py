@@ -88,15 +88,11 @@ class NsysBackend(WrappingBackend):
         from perfkit_nsight.nsys_tables import read_export
 
         options, tool = _options(context.options), usable_nsys(os.environ)
-        report = _report(context.directory, tool)
-        export = context.directory / f"{NAME}.sqlite"
-        export_sqlite(tool, report, export)
-        try:
-            found = attribute(read_export(export))
-        finally:
-            if not options.keep_export:
-                export.unlink(missing_ok=True)
+        report, kept = _report(context.directory, tool), context.directory / f"{NAME}.sqlite"
+        found = attribute(read_export(_scrubbed(tool, report, kept)))
         _check(found, context, tool)
+        if not options.keep_report:
+            report.unlink()
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
         source = context.directory.resolve().relative_to(context.writer.path.resolve()).as_posix()
         limits = (*_limits(context, tool), *found.limits)
@@ -148,6 +144,19 @@ def _report(directory: Path, tool: Nsys) -> Path:
             fix=f"perfkit doctor says what its importer lacks; {log}",
         )
     raise ToolError(f"nsys {tool.version} wrote no report: nothing was recorded", fix=log)
+
+
+def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
+    """Export a report without what is not the run's: nsys, as root, stores the environment of every process it sees."""
+    from perfkit_nsight.nsys_scrub import scrub
+
+    raw = target.with_name(f".{target.name}")
+    try:
+        export_sqlite(tool, report, raw)
+        scrub(raw, target)
+    finally:
+        raw.unlink(missing_ok=True)
+    return target
 
 
 def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:

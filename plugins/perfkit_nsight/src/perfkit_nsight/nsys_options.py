@@ -17,7 +17,10 @@ class NsysOptions(Options):
         default="graph", description="trace a CUDA graph as a whole, or node by node with more overhead (graph|node)"
     )
     per_device: bool = Field(default=True, description="rows per process and device besides their sum (true|false)")
-    keep_export: bool = Field(default=False, description="keep the SQLite export beside the report (true|false)")
+    keep_report: bool = Field(
+        default=False,
+        description="keep nsys's own report too, which holds the environment of this machine's processes (true|false)",
+    )
     keep_env: str = Field(
         default="",
         description="environment variables to pass on besides the usual ones, comma-separated; nsys stores them",

@@ -1,0 +1,96 @@
+"""Real runs under a real nsys, on a machine without a GPU: what was marked is what was recorded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Outcome, read
+
+NSYS = shutil.which("nsys")
+if NSYS is None and os.environ.get("PERFKIT_REQUIRE_NSYS"):
+    raise RuntimeError("nsys is required here and not installed: .ci/install-nsys")
+pytestmark = pytest.mark.skipif(NSYS is None, reason="nsys is not installed: .ci/install-nsys")
+
+RUN = ("run", "--model", "lab", "--backend", "nsys", "--device", "cpu", "--out", "R")
+
+
+@pytest.fixture(scope="module")
+def recorded(perfkit: Callable[..., Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A worker with two more threads and a spawned child, all of which mark what they do."""
+    work = tmp_path_factory.mktemp("nsys")
+    made = perfkit(*RUN, "--set", "threads=true", "--set", "child=true", cwd=work)
+    assert made.code == 0, made.err
+    return work / "R"
+
+
+def test_ranges_recorded_are_ranges_emitted(recorded: Path) -> None:
+    emitted = read(recorded / "passes/01-nsys/nvtx.json")["ranges"]
+    assert emitted == {
+        "outer": 1, "outer/step": 3, "outer/step/body": 3, "left": 1, "left/inner": 1, "right": 1, "right/inner": 1,
+    }  # fmt: skip
+    rows = read(recorded / "regions.json")["regions"]
+    every = [row for row in rows if row["process"] is None]
+    assert {row["path"]: row["instances"] for row in every if row["domain"] == "perfkit"} == emitted
+    child = {row["path"]: row["instances"] for row in every if row["domain"] == "child"}
+    assert child == {"work": 2, "work/part": 6}  # it marks its work in the run of warm-up too
+    processes = {row["domain"]: row["process"] for row in rows if row["process"] is not None}
+    assert processes["child"] != processes["perfkit"]
+    outer, step = ({row["path"]: row["host_time"] for row in every}[path] for path in ("outer", "outer/step"))
+    assert outer > step > 3 * 5_000_000  # the loop sleeps 5 ms in each step
+
+
+def test_the_run_says_what_recorded_it_and_how(recorded: Path) -> None:
+    report = read(recorded / "regions.json")
+    assert report["source_pass"] == "passes/01-nsys"
+    assert report["profiler"].startswith("Nsight Systems ")
+    assert any("on the CPU" in limit for limit in report["limits"])
+    command = (recorded / "passes/01-nsys/command.txt").read_text()
+    assert " profile --trace=nvtx " in command
+    assert "| `outer/step` | 3 |" in (recorded / "regions.md").read_text()
+
+
+def test_a_token_in_the_environment_is_in_no_artifact(
+    perfkit: Callable[..., Outcome], environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is that of the driver itself: nsys, as root, stores the environments of other processes too."""
+    token = "tok3n-0f-the-user-9137"
+    for name in ("HF_TOKEN", "PLAIN_NAME", "CUDA_SECRET"):
+        monkeypatch.setitem(environment, name, token)
+    made = perfkit(*RUN, cwd=tmp_path)
+    assert made.code == 0, made.err
+    kept = [path for path in (tmp_path / "R").rglob("*") if path.is_file()]
+    assert any(path.suffix == ".sqlite" for path in kept)
+    assert [path.name for path in kept if token.encode() in path.read_bytes()] == []
+
+
+def test_a_worker_that_dies_is_told_and_nothing_is_left_running(
+    perfkit: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    made = perfkit(*RUN, "--set", "fault=error", "--set", "at=1", cwd=tmp_path)
+    assert made.code == 4
+    assert "the widget fell off" in made.err
+    index = read(tmp_path / "R/run.json")
+    assert [(one["backend"], one["status"]) for one in index["passes"]] == [("analytic", "done"), ("nsys", "failed")]
+
+
+def test_a_run_that_takes_too_long_is_ended_with_nsys(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    made = perfkit(*RUN, "--set", "fault=hang", "--set", "at=0", "--max-minutes", "0.25", cwd=tmp_path)
+    assert made.code == 4
+    assert "was ended after 15 s" in made.err
+    session = next(
+        word for word in (tmp_path / "R/passes/01-nsys/command.txt").read_text().split() if "session" in word
+    )
+    alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if session.encode() in _text(path)]
+    assert alive == []
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""

@@ -1,0 +1,76 @@
+"""Real captures of an H200: nsys's own sums, and the regions that were committed with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from perfkit_nsight.attribution import attribute, range_sums
+from perfkit_nsight.nsys_tables import read_export
+
+from perfkit_core import api
+
+from .nsys_reports import as_nsys_adds, read_report
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "2026-11-21-h200-nsys"
+CAPTURES = sorted(RESULTS.glob("*/capture.sqlite"))
+
+
+def test_the_captures_are_there() -> None:
+    assert {path.parent.name for path in CAPTURES} == {
+        "exec_plain", "ocr_nsys", "ranges_graph", "ranges_node", "wan_nsys",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
+def test_attribution_equals_nsys_to_the_nanosecond(path: Path) -> None:
+    theirs = read_report(path.with_name("nvtx_kern_sum.csv"))
+    assert theirs
+    assert as_nsys_adds(range_sums(read_export(path))) == theirs
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
+def test_in_every_domain_exclusive_time_and_what_is_outside_are_the_total(path: Path) -> None:
+    report = attribute(read_export(path))
+    assert report.totals.kernels > 0
+    assert sum(row.total_ns for row in report.kernels if row.kind == "kernel") == report.totals.total_ns
+    for domain, outside in report.totals.outside_by_domain.items():
+        inside = sum(row.exclusive_ns for row in report.regions if row.process is None and row.domain == domain)
+        assert inside + outside == report.totals.total_ns, domain
+
+
+@pytest.mark.parametrize("name", ["exec_plain", "ocr_nsys", "wan_nsys"])
+def test_importing_the_capture_gives_the_committed_regions_again(name: str, tmp_path: Path) -> None:
+    capture = RESULTS / name / "capture.sqlite"
+    before = hashlib.sha256(capture.read_bytes()).hexdigest()
+    run = api.import_files([capture], out=tmp_path / "I")
+    committed = json.loads((RESULTS / name / "regions.json").read_text())
+    again = json.loads((run.path / "regions.json").read_text())
+    for part in ("regions", "totals", "kernels"):
+        assert json.dumps(again[part]) == json.dumps(committed[part]), part
+    assert hashlib.sha256(capture.read_bytes()).hexdigest() == before
+    assert sorted(path.name for path in capture.parent.iterdir() if "capture" in path.name) == ["capture.sqlite"]
+
+
+def test_a_program_with_ranges_of_every_kind() -> None:
+    """Checked by hand against the program beside the capture."""
+    report = attribute(read_export(RESULTS / "ranges_graph" / "capture.sqlite"))
+    rows = {(row.domain, row.path): row for row in report.regions if row.process is None}
+    count = {name: (row.instances, row.inclusive_kernels, row.exclusive_kernels) for name, row in rows.items()}
+    assert count["", "A"] == (1, 7, 4)  # 2, then 3 in A1, then a product, which is split and summed up: 2
+    assert count["", "A/A1"] == (1, 3, 3)
+    assert count["", "repeated"] == (4, 8, 4)
+    assert count["", "repeated/repeated"] == (4, 4, 4)
+    assert count["", "empty"] == (1, 0, 0)
+    assert count["model", "outer"] == (1, 2, 0)
+    assert count["model", "outer/a%2Fb"] == (1, 2, 2)
+    assert count["other", "A"] == (1, 2, 2)
+    for number in (0, 1):
+        assert count["", f"thread {number}"] == (1, 3, 0)
+        assert count["", f"thread {number}/inner"] == (3, 3, 3)
+    assert rows["", "graph"].graphs.inclusive == 3
+    assert rows["", "graph"].inclusive_kernels == 0
+    assert count["", "in the child"][:2] == (1, 3)
+    assert report.totals.unattributed["only a start/end range was open"] > 0
