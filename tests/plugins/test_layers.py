@@ -8,12 +8,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
     "backend",
+    "captures",
     "checkpoints",
     "costtree",
     "errors",
     "hookspecs",
+    "importer",
     "ops",
     "options",
+    "privacy",
     "reference",
     "regions",
     "schema",
