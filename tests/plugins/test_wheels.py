@@ -35,7 +35,7 @@ def core_alone(wheels, tmp_path_factory):
 def everything(core_alone, wheels):
     """The same environment after all plugins and the example have joined it."""
     plugins = [wheel for name, wheel in wheels.items() if name != "perfkit_core"]
-    pip("install", "--no-index", *plugins, python=core_alone / "python")
+    pip("install", "-c", ROOT / "constraints.txt", *plugins, python=core_alone / "python")
     return core_alone
 
 
