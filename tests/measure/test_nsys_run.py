@@ -12,7 +12,7 @@ import pytest
 from .conftest import Outcome, read
 
 NSYS = shutil.which("nsys")
-if NSYS is None and os.environ.get("PERFKIT_REQUIRE_NSYS"):
+if NSYS is None and os.environ.get("REQUIRE_NSYS"):
     raise RuntimeError("nsys is required here and not installed: .ci/install-nsys")
 pytestmark = pytest.mark.skipif(NSYS is None, reason="nsys is not installed: .ci/install-nsys")
 
