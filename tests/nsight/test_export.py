@@ -12,7 +12,7 @@ from perfkit_nsight.nsys_tables import read_export
 
 from perfkit_core.errors import DamagedFileError, MissingError
 
-from .exports import Recording
+from .exports import Recording, tid_of
 
 
 @pytest.fixture
@@ -142,13 +142,99 @@ def test_a_table_without_times_is_refused(export: Path) -> None:
 
 
 def test_absent_tables_are_named_and_what_follows_from_it(recording: Recording, tmp_path: Path) -> None:
-    dropped = ("CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_MEMSET", "StringIds")
+    dropped = ("CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_MEMSET")
     report = attribute(read_export(recording.write(tmp_path / "export.sqlite", drop=dropped)))
     for table in dropped:
         assert any(table in limit for limit in report.limits)
     assert report.totals.unattributed == {"no launch row": 30}
     assert (report.totals.sets.count, report.totals.copies.outside_time) == (0, 5)
-    assert [row.name for row in report.kernels if row.kind == "kernel"] == ["(unknown)"]
+
+
+def changed(export: Path, *statements: str) -> Path:
+    with sqlite3.connect(export) as database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+    return export
+
+
+@pytest.mark.parametrize("how", ["DROP TABLE StringIds", "ALTER TABLE StringIds RENAME COLUMN value TO text"])
+def test_without_names_nothing_is_merged_under_one(export: Path, how: str) -> None:
+    assert "StringIds" in refused(changed(export, how)).message
+
+
+BLOBS = {
+    "NVTX_EVENTS": ("text", "UPDATE NVTX_EVENTS SET text = x'00ff41' WHERE text {} 'step'"),
+    "StringIds": ("value", "UPDATE StringIds SET value = x'00ff41' WHERE value {} 'add'"),
+}
+
+
+@pytest.mark.parametrize("table", BLOBS)
+@pytest.mark.parametrize("others", [True, False])
+def test_bytes_in_place_of_a_name_are_refused_by_table_and_column(export: Path, table: str, others: bool) -> None:
+    column, statement = BLOBS[table]
+    if others:
+        changed(export, "INSERT INTO NVTX_EVENTS (start, end, eventType, text) VALUES (0, 1, 34, 'a mark')")
+    error = refused(changed(export, statement.format("=" if others else ">= '' OR ''=")))
+    assert table in error.message
+    assert column in error.message
+
+
+def test_numbers_in_place_of_names_are_refused(export: Path) -> None:
+    changed(export, "ALTER TABLE NVTX_EVENTS DROP COLUMN text", "ALTER TABLE NVTX_EVENTS ADD COLUMN text INTEGER")
+    assert "column text" in refused(changed(export, "UPDATE NVTX_EVENTS SET text = 7")).message
+
+
+def test_names_that_are_no_utf8_are_shown_as_far_as_they_can_be(export: Path) -> None:
+    changed(
+        export,
+        "UPDATE NVTX_EVENTS SET text = CAST(x'61ff62' AS TEXT)",
+        "UPDATE StringIds SET value = CAST(x'6dff6d' AS TEXT)",
+    )
+    report = attribute(read_export(export))
+    assert {row.path for row in report.regions} == {"a\N{REPLACEMENT CHARACTER}b"}
+    assert [row.name for row in report.kernels if row.kind == "kernel"] == ["m\N{REPLACEMENT CHARACTER}m"]
+    (limit,) = [limit for limit in report.limits if "no UTF-8" in limit]
+    assert limit.startswith("3 names")  # the range's, the kernel's long one and its short one
+
+
+TIMES = {
+    "ends before it starts": "start = 20, end = 10",
+    "negative": f"start = {-(1 << 62)}",
+    "beyond": f"end = {(1 << 62) + 1}",
+}
+
+
+@pytest.mark.parametrize("table", ["NVTX_EVENTS", "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME"])
+@pytest.mark.parametrize("case", TIMES)
+def test_times_that_cannot_be_are_refused_by_their_table(export: Path, table: str, case: str) -> None:
+    error = refused(changed(export, f"UPDATE {table} SET {TIMES[case]}"))
+    assert table in error.message
+    assert case in error.message
+
+
+def test_what_began_before_the_recording_is_read(recording: Recording, tmp_path: Path) -> None:
+    recording.add("NVTX_EVENTS", start=-9, eventType=75, text="early", globalTid=tid_of(1, 1), domainId=4)
+    recording.range("before", -7, 200, domain=4)
+    report = attribute(read_export(recording.write(tmp_path / "export.sqlite")))
+    assert [row.inclusive_ns for row in report.regions if (row.domain, row.path) == ("early", "before")] == [30, 30]
+
+
+def test_work_before_the_recording_is_refused(export: Path) -> None:
+    refused(changed(export, "UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET start = -1"))
+
+
+def test_times_that_do_not_add_up_are_refused(recording: Recording, tmp_path: Path) -> None:
+    for number in range(4, 8):
+        recording.launch(number, 1 << 61, number)
+    error = refused(recording.write(tmp_path / "export.sqlite"))
+    assert "add up" in error.message
+
+
+def test_open_ranges_end_with_the_last_event(recording: Recording, tmp_path: Path) -> None:
+    recording.range("open", 5, None)
+    report = attribute(read_export(recording.write(tmp_path / "export.sqlite")))
+    assert any("never closed" in limit for limit in report.limits)
 
 
 def test_absent_columns_are_named(export: Path) -> None:

@@ -54,17 +54,24 @@ class Reader:
 
     Attributes:
         texts: Distinct texts met so far; columns of text hold positions in it.
+        broken: How many of them are no UTF-8; what cannot be decoded is replaced in them.
     """
 
     def __init__(self, export: Export) -> None:
         self._export = export
         self._lock = Lock()
         self._numbers: dict[str, int] = {}
+        self._broken = set[str]()
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Distinct texts met so far; columns of text hold positions in it."""
         return tuple(self._numbers)
+
+    @property
+    def broken(self) -> int:
+        """How many texts are no UTF-8; what cannot be decoded is replaced in them."""
+        return len(self._broken)
 
     def read(self, queries: Sequence[Query]) -> list[Columns]:
         """Return the columns of every query, rows in the table's order.
@@ -136,6 +143,8 @@ class Reader:
 
         for name, column in zip((*table.query.numbers, *table.query.texts), batch.columns, strict=True):
             if name in table.query.texts:
+                if not pyarrow.types.is_string(column.type):
+                    raise ValueError(f"column {name} holds {column.type} where text is expected")
                 table.put(name, row, self._interned(column))
             elif pyarrow.types.is_int64(column.type):
                 table.put(name, row, _values(column))
@@ -144,10 +153,13 @@ class Reader:
 
     def _interned(self, column: Any) -> NDArray[np.int64]:
         import numpy as np
+        import pyarrow
 
-        coded = column.dictionary_encode()
-        values = coded.dictionary.to_pylist()
-        numbers = [self._numbers.setdefault(value, len(self._numbers)) for value in values]
+        # As bytes: SQLite does not check that text is UTF-8, and Arrow's decoding would fail.
+        coded = column.cast(pyarrow.binary()).dictionary_encode()
+        values = [decoded(value) for value in coded.dictionary.to_pylist()]
+        self._broken.update(text for text, whole in values if not whole)
+        numbers = [self._numbers.setdefault(text, len(self._numbers)) for text, _ in values]
         places: NDArray[np.int64] = np.array(numbers, dtype=np.int64).take(_values(coded.indices))
         return places
 
@@ -173,6 +185,14 @@ class _Filling:
         if column.dtype == np.int32 and len(values) and (values.min() < -(1 << 31) or values.max() >= 1 << 31):
             column = self.columns[name] = column.astype(np.int64)
         column[row : row + len(values)] = values
+
+
+def decoded(value: bytes) -> tuple[str, bool]:
+    """Return a text, and whether all of it is UTF-8: what is not is replaced."""
+    try:
+        return value.decode("utf-8"), True
+    except UnicodeDecodeError:
+        return value.decode("utf-8", errors="replace"), False
 
 
 def encoded(column: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

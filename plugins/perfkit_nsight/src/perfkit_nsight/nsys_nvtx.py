@@ -80,6 +80,20 @@ def nvtx_of(
     )
 
 
+def spans(events: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return when every range starts and ends; an open one ends with the last event of any kind.
+
+    Args:
+        events: Columns of ``NVTX``.
+    """
+    import numpy as np
+
+    ranges = np.isin(events["eventType"], (*_PUSH_POP, *_START_END))
+    last = max(int(events[column].max(initial=0)) for column in ("start", "end"))
+    start, end = (events[column][ranges].astype(np.int64) for column in ("start", "end"))
+    return start, np.where(end == NULL, last, end)
+
+
 def _names(
     events: Columns, texts: Sequence[str], strings: Callable[[NDArray[np.int64]], dict[int, str]]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -10,15 +10,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from perfkit_core.errors import DamagedFileError, MissingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KNOWN_MAJOR: Final = 3
 NEWEST_MINOR: Final = 25
 """Schemas 3.0 (nsys 2022.4) to 3.25 (2026.2) are known."""
 
 _MAGIC = b"SQLite format 3\x00"
+LATEST: Final = 1 << 62
+"""No time, and no sum of times, is later or longer, in nanoseconds: sums stay far from the end of 64 bits."""
+
 _META_TABLES = ("META_DATA_EXPORT", "EXPORT_META_DATA")
 _EXPORT_AGAIN = "export the report again: nsys export --type sqlite REPORT.nsys-rep"
 
@@ -82,6 +89,30 @@ def open_export(path: Path) -> Export:
         product=meta.get("EXPORT_PRODUCT_VERSION", ""),
         columns=columns,
     )
+
+
+def check_times(
+    export: Export, table: str, start: NDArray[np.int64], end: NDArray[np.int64], *, earliest: int = 0
+) -> None:
+    """Check the times of a table's rows, in nanoseconds since the recording began.
+
+    Raises:
+        DamagedFileError: A row has no time, one before ``earliest`` or beyond ``LATEST``, ends before it starts, or
+            the durations of all add up to more.
+    """
+    import numpy as np
+
+    if not len(start):
+        return
+    if start.min() < earliest or end.max() > LATEST:
+        why = "a time is missing, negative or beyond all measure"
+    elif (end < start).any():
+        why = "a row ends before it starts"
+    elif float(np.sum(end, dtype=np.float64) - np.sum(start, dtype=np.float64)) > LATEST:
+        why = "its durations add up to more than can be"
+    else:
+        return
+    raise DamagedFileError(f"{export.path} is damaged: table {table}: {why}", fix=_EXPORT_AGAIN)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from perfkit_core.errors import DamagedFileError
 from perfkit_nsight.capture import NO_CALL, PROCESS_BITS, Calls, Capture, Work, WorkKind
-from perfkit_nsight.nsys_columns import NULL, Columns, Query, Reader, encoded, mapped
-from perfkit_nsight.nsys_nvtx import NVTX, nvtx_of
-from perfkit_nsight.nsys_schema import KNOWN_MAJOR, NEWEST_MINOR, Export, open_export
+from perfkit_nsight.nsys_columns import NULL, Columns, Query, Reader, decoded, encoded, mapped
+from perfkit_nsight.nsys_nvtx import NVTX, nvtx_of, spans
+from perfkit_nsight.nsys_schema import KNOWN_MAJOR, LATEST, NEWEST_MINOR, Export, check_times, open_export
 from perfkit_nsight.nsys_work import work_names
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ _EFFECTS: Final[Mapping[str, str]] = {
     _KERNELS: "no kernels were recorded",
     _CALLS: "no launch of any work was recorded, so none is attributed to a region",
     NVTX.table: "no NVTX ranges were recorded",
-    "StringIds": "names are unknown",
 }
 
 
@@ -79,6 +78,10 @@ def read_export(path: Path) -> Capture:
     reader = Reader(export)
     *works, calls, events = reader.read(_QUERIES)
     tables = dict(zip(_TABLES, works, strict=True))
+    for kind, columns in tables.items():
+        check_times(export, _TABLES[kind], columns["start"], columns["end"])
+    check_times(export, _CALLS, calls["start"], calls["end"])
+    check_times(export, NVTX.table, *spans(events), earliest=1 - LATEST)  # before 0: before the recording
     strings = _Strings(export)
     threads = tuple(one for one in _distinct(calls["globalTid"], events["globalTid"]) if one != NULL)
     nvtx = nvtx_of(events, reader.texts, strings.values, threads)
@@ -100,27 +103,49 @@ def read_export(path: Path) -> Capture:
         across_threads=nvtx.across_threads,
         start_end=nvtx.start_end,
         last=nvtx.last,
-        limits=(*_limits(export), *nvtx.limits, *launched.limits),
+        limits=(*_limits(export), *_replaced(reader.broken + len(strings.broken)), *nvtx.limits, *launched.limits),
     )
 
 
 class _Strings:
-    """Values of StringIds and of enumerations, by their numbers."""
+    """Values of StringIds and of enumerations, by their numbers.
+
+    Attributes:
+        broken: Those met so far that are no UTF-8, by table and number.
+    """
 
     def __init__(self, export: Export) -> None:
         self._export = export
+        self.broken = set[tuple[str, int]]()
 
     def values(self, wanted: NDArray[np.int64], table: str = "StringIds", column: str = "value") -> dict[int, str]:
-        """Return the texts of these numbers; a number that has none is absent."""
+        """Return the texts of these numbers; a number that has none is absent.
+
+        Raises:
+            DamagedFileError: One is no text.
+        """
         if not {"id", column} <= self._export.columns.get(table, frozenset()):
             return {}
         numbers = {int(value) for value in wanted}
         with self._export.connection() as database:
+            database.text_factory = decoded
             rows = database.execute(f'SELECT id, "{column}" FROM "{table}"')  # noqa: S608 - constants of this package
-            return {number: str(value) for number, value in rows if number in numbers}
+            found = {number: value for number, value in rows if number in numbers and value is not None}
+        if any(not isinstance(value, tuple) for value in found.values()):
+            raise DamagedFileError(
+                f"{self._export.path} is damaged: column {column} of its table {table} holds what is no text",
+                fix="export the report again with nsys export",
+            )
+        self.broken.update((table, number) for number, (_, whole) in found.items() if not whole)
+        return {number: text for number, (text, _) in found.items()}
 
 
 def _check_columns(export: Export) -> None:
+    if not {"id", "value"} <= export.columns.get("StringIds", frozenset()):
+        raise DamagedFileError(
+            f"{export.path} is damaged: it has no table StringIds with columns id and value, so its names are lost",
+            fix="export the report again with nsys export",
+        )
     for query in _QUERIES:
         present = export.columns.get(query.table)
         needed = {"start"} if query is NVTX else {"start", "end"}
@@ -138,7 +163,6 @@ def _limits(export: Export) -> Iterator[str]:
             f"The export has schema {export.schema}, newer than {KNOWN_MAJOR}.{NEWEST_MINOR}: what it added is not read"
         )
     absent = [query.table for query in _QUERIES if query.table not in export.columns]
-    absent += [] if "StringIds" in export.columns else ["StringIds"]
     for table in absent:
         effect = _EFFECTS.get(table)
         yield f"The export has no table {table}" + (f": {effect}" if effect else ": nothing of the kind is counted")
@@ -147,6 +171,11 @@ def _limits(export: Export) -> Iterator[str]:
         names = () if present is None else [name for name in (*query.numbers, *query.texts) if name not in present]
         if names:
             yield f"Table {query.table} has no column {', '.join(names)}: its values are unknown"
+
+
+def _replaced(number: int) -> Iterator[str]:
+    if number:
+        yield f"{number} names are no UTF-8; what cannot be decoded in them is shown as \N{REPLACEMENT CHARACTER}"
 
 
 def _distinct(*columns: NDArray[np.int64]) -> list[int]:
