@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perfkit_nsight.nsys_stats import blocks_of, load, sniff
+from perfkit_nsight.attribution import attribute
+from perfkit_nsight.nsys_stats import UNTOLD, blocks_of, load, sniff
+from perfkit_nsight.nsys_tables import read_export
 
-from perfkit_core.errors import DamagedFileError
+from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext
 from perfkit_core.options import Options
 
@@ -55,20 +59,142 @@ def test_several_reports_in_one_file_with_units_in_their_headers(read):
     shown = [(row.domain, row.path, row.inclusive_ns, row.inclusive_kernels, row.instances) for row in report.regions]
     assert shown == [
         ("", "step", 2_000_000, 4, 2),
-        ("perfkit", "denoise", 499_500, 1, 1),
         ("", "aten::mm", 100_000, 1, 1),
+        ("", UNTOLD, 1_500_500, 3, 0),
+        ("perfkit", "denoise", 499_500, 1, 1),
+        ("perfkit", UNTOLD, 1_500_500, 3, 0),
     ]
-    assert report.totals.outside_ns == report.totals.total_ns
-    assert any("not by nesting" in limit for limit in report.limits)
+    assert (report.totals.outside_ns, report.totals.outside_by_domain) == (0, {"": 0, "perfkit": 0})
+    assert any("how ranges nest" in limit for limit in report.limits)
     tables = found.files["tables.json"]["tables"]
     assert [table["report"] for table in tables] == ["cuda_gpu_kern_sum", "nvtx_kern_sum"]
     assert tables[0]["rows"][0]["Total Time"] == 1500.5
 
 
-def test_ranges_alone_are_kept_as_a_table(read):
-    found = read(RANGES)
-    assert found.report is None
-    assert any("cuda_gpu_kern_sum" in note for note in found.notes)
+def exclusive_and_outside(report):
+    found = dict(report.totals.outside_by_domain)
+    for row in report.regions:
+        found[row.domain] = found.get(row.domain, 0) + row.exclusive_ns
+    return found
+
+
+HEADER = "NVTX Range,Style,PID,TID,NVTX Inst,Kern Inst,Total Time (ns),Avg (ns),Min (ns),Kernel Name\n"
+
+
+def test_kernels_alone_do_not_say_what_is_outside(read):
+    report = read(KERNELS).report
+    assert (report.totals.outside_ns, report.totals.unattributed, report.totals.outside_by_domain) == (0, {}, {})
+    assert [(row.path, row.exclusive_ns) for row in report.regions] == [(UNTOLD, report.totals.total_ns)]
+    assert any("inside or outside of regions is unknown" in limit for limit in report.limits)
+
+
+@pytest.mark.parametrize("nothing", [",", "None,None"])
+def test_rows_without_a_range_are_what_is_outside(read, nothing):
+    rows = f"{nothing},7,7,0,2,50,25.0,20,mm\n:a,PushPop,7,7,1,1,30,30.0,30,mm\n:s,StartEnd,7,8,1,1,9,9.0,9,relu\n"
+    report = read(HEADER + rows).report
+    assert (report.totals.kernels, report.totals.total_ns, report.totals.outside_ns) == (4, 89, 59)
+    assert report.totals.unattributed == {"no range was open": 50, "only a start/end range was open": 9}
+    shown = [(row.path, row.inclusive_ns, row.exclusive_ns, row.exclusive_kernels) for row in report.regions]
+    assert shown == [("a", 30, 30, 1)]
+    assert [(row.name, row.calls, row.total_ns) for row in report.kernels] == [("mm", 3, 80), ("relu", 1, 9)]
+
+
+def test_a_kernel_in_several_ranges_is_not_given_to_one(read):
+    report = read(HEADER + ":a,PushPop,7,7,1,2,60,30.0,20,mm\n:b,PushPop,7,7,1,1,20,20.0,20,mm\n").report
+    shown = {row.path: (row.inclusive_ns, row.exclusive_ns) for row in report.regions}
+    assert shown == {"a": (60, 0), "b": (20, 0), UNTOLD: (60, 60)}
+    assert report.totals.total_ns == 60
+    assert any("at least" in limit and "80 ns at most" in limit for limit in report.limits)
+
+
+def test_a_range_in_itself_is_named(read):
+    report = read(HEADER + ":a,PushPop,7,7,2,2,90,30.0,30,mm\n").report
+    assert (report.totals.kernels, report.totals.total_ns) == (2, 60)
+    assert any("nest in themselves" in limit and limit.endswith(": a") for limit in report.limits)
+    assert exclusive_and_outside(report) == {"": 60}
+
+
+@pytest.mark.parametrize(
+    ("report", "cell", "others", "expected"),
+    [
+        ("nvtxkernsum", "aten::mm", "", ("", "aten::mm")),
+        ("nvtxkernsum", "autograd::engine::evaluate_function: Mm", "", ("", "autograd::engine::evaluate_function: Mm")),
+        ("nvtxkernsum", "perfkit:step", "", ("perfkit", "step")),
+        ("nvtxkernsum", "CCCL:cub::DeviceScan", "", ("CCCL", "cub::DeviceScan")),
+        ("nvtxkernsum", ":odd", "", ("", ":odd")),
+        ("nvtx_kern_sum", "CCCL:cub::DeviceScan", "", ("CCCL", "cub::DeviceScan")),
+        ("nvtx_kern_sum", ":aten::mm", "", ("", "aten::mm")),
+        ("nvtx_kern_sum", ":a: b:c", "", ("", "a: b:c")),
+        ("nvtx_kern_sum", "my::lib: x", ":y", ("my::lib", " x")),
+    ],
+)
+def test_domains_of_old_and_new_tables(read, report, cell, others, expected):
+    text = f"Processing [a.sqlite] with [/opt/{report}.py]...\n{HEADER}{cell},PushPop,7,7,1,1,30,30.0,30,mm\n"
+    text += f"{others},PushPop,7,7,1,1,30,30.0,30,relu\n" if others else ""
+    rows = [row for row in read(text).report.regions if row.path != UNTOLD]
+    assert (rows[0].domain, rows[0].path) == expected
+
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "2026-11-21-h200-nsys"
+
+
+def committed(folder):
+    return json.loads((RESULTS / folder / "regions.json").read_text())
+
+
+@pytest.mark.parametrize("folder", ["exec_plain", "ocr_nsys", "wan_nsys"])
+def test_ranges_of_a_real_table_alone_have_the_times_of_the_capture(folder):
+    report = load(ImportContext(path=RESULTS / folder / "nvtx_kern_sum.csv", options=Options())).report
+    truth = [row for row in committed(folder)["regions"] if row["process"] is None]
+    for row in report.regions:
+        same = [one for one in truth if one["domain"] == row.domain and one["path"].split("/")[-1] == row.path]
+        if row.path != UNTOLD:
+            assert row.inclusive_ns == sum(one["inclusive_ns"] for one in same), row.path
+            assert row.exclusive_ns <= sum(one["exclusive_ns"] for one in same), row.path
+    totals = committed(folder)["totals"]
+    assert (report.totals.outside_ns, report.totals.total_ns <= totals["total_ns"]) == (totals["outside_ns"], True)
+    assert set(exclusive_and_outside(report).values()) == {report.totals.total_ns}
+
+
+@pytest.mark.parametrize("folder", ["ranges_node", "ranges_graph"])
+def test_a_real_table_of_several_domains(folder):
+    report = load(ImportContext(path=RESULTS / folder / "nvtx_kern_sum.csv", options=Options())).report
+    assert {row.domain for row in report.regions} == {"", "model", "other"}
+    assert set(exclusive_and_outside(report).values()) == {report.totals.total_ns}
+    assert report.totals.total_ns > report.totals.outside_ns > 0
+
+
+@pytest.mark.skipif(NSYS is None, reason="nsys is not installed")
+def test_what_another_nsys_prints_of_a_real_capture_agrees(tmp_path):
+    shutil.copyfile(RESULTS / "ranges_node" / "capture.sqlite", tmp_path / "a.sqlite")
+    for names in ("nvtxkernsum,gpukernsum", "nvtx_kern_sum,cuda_gpu_kern_sum"):
+        command = [str(NSYS), "stats", "--report", names, "--format", "csv", str(tmp_path / "a.sqlite")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if sniff(tmp_path, done.stdout.encode()):
+            break
+    (tmp_path / "a.csv").write_text(done.stdout)
+    paths = tmp_path / "a.csv", RESULTS / "ranges_node" / "nvtx_kern_sum.csv"
+    here, there = (load(ImportContext(path=path, options=Options())).report for path in paths)
+    for report in (here, there):
+        assert set(exclusive_and_outside(report).values()) == {report.totals.total_ns}
+    regions = [{(row.domain, row.path): row for row in one.regions if row.path != UNTOLD} for one in (here, there)]
+    assert regions[0] == regions[1]
+    assert here.totals.outside_ns == there.totals.outside_ns
+    assert here.totals.total_ns >= there.totals.total_ns
+    capture = attribute(read_export(RESULTS / "ranges_node" / "capture.sqlite"))
+    assert here.totals.total_ns == capture.totals.total_ns
+
+
+def test_tables_without_kernels_are_missing_something(read):
+    with pytest.raises(MissingError, match="no table of kernels") as caught:
+        read("Processing [a] with [b/nvtx_pushpop_sum.py]...\nTime (%),Total Time (ns),Instances,Range\n100.0,5,1,:a\n")
+    assert "nvtx_pushpop_sum" in caught.value.message
+    assert "nsys stats" in caught.value.fix
+
+
+def test_tables_of_different_captures_are_refused(read):
+    with pytest.raises(DamagedFileError, match="different captures"):
+        read("Total Time (ns),Instances,Name\n10,1,mm\n\n" + HEADER + ":a,PushPop,7,7,1,1,30,30.0,30,mm\n")
 
 
 DAMAGED = {

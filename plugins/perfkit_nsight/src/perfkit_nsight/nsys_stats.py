@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from perfkit_core.errors import DamagedFileError
+from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext, Imported
 from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, RegionTotals
+from perfkit_nsight.nsys_stats_lines import AGAIN, Line, Table, Work, count, is_marked, known, lines_of, time_of
 from perfkit_nsight.paths import segment
-from perfkit_nsight.tables import TIMES, nanoseconds, plain, read_text, rows_of
+from perfkit_nsight.tables import TIMES, plain, read_text, rows_of
+
+__all__ = ["AGAIN", "Block", "Table", "blocks_of", "load", "sniff", "tables_of"]
 
 _TOOL = "Nsight Systems"
 _UNIT = re.compile(r"^(?P<name>.+?) \((?P<unit>[^()]+)\)$")
 _REPORT = re.compile(r"Processing .*?(?P<name>\w+)\.py")
-AGAIN = "nsys stats --report cuda_gpu_kern_sum,nvtx_kern_sum --format csv REPORT.nsys-rep > FILE"
 KERNELS: Final = frozenset({"Total Time", "Instances", "Name"})
 RANGES: Final = frozenset({"NVTX Range", "Style", "Kern Inst", "Total Time", "Kernel Name"})
-NO_NESTING = "nsys stats adds up by name of the range, not by nesting: exclusive times are not known and stand as 0"
+UNTOLD: Final = "(not told by nsys stats)"
+"""Region of the time whose innermost region the tables do not tell: with it, exclusive times add up to the total."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """One report.
-
-    Attributes:
-        name: Name of the report; empty when the file does not say.
-        units: Unit by column; empty for a column without.
-        rows: Cells by column, as text.
-    """
-
-    name: str
-    units: Mapping[str, str]
-    rows: Sequence[Mapping[str, str]]
+NO_NESTING = (
+    "nsys stats adds a kernel to every range around it and does not tell how ranges nest: exclusive times are those "
+    f"of kernels that one range of the domain alone has, so at least that; the rest stands as {UNTOLD}"
+)
+NO_RANGES = f"There is no nvtx_kern_sum in the file: what ran inside or outside of regions is unknown, and is {UNTOLD}"
 
 
 class Block(NamedTuple):
@@ -55,6 +48,7 @@ def load(context: ImportContext) -> Imported:
     """Read all reports; kernels and, where ``nvtx_kern_sum`` is among them, regions.
 
     Raises:
+        MissingError: There is neither ``cuda_gpu_kern_sum`` nor ``nvtx_kern_sum``.
         DamagedFileError: There is no table, or one is cut off.
     """
     text = read_text(context.path)
@@ -66,9 +60,10 @@ def load(context: ImportContext) -> Imported:
     kernels = next((table for table in tables if set(table.units) >= KERNELS and _is_of_kernels(table)), None)
     ranges = next((table for table in tables if set(table.units) >= RANGES), None)
     notes = [f"{len(skipped)} reports were skipped by nsys stats"] if skipped else []
-    if kernels is None:
-        notes.append("There is no cuda_gpu_kern_sum in the file, so no kernel time; the tables are in tables.json")
-    report = None if kernels is None else _report(context.path, kernels, ranges)
+    if kernels is None and ranges is None:
+        names = ", ".join(table.name or "one without a name" for table in tables)
+        raise MissingError(f"{context.path} has no table of kernels; its tables are: {names}", fix=AGAIN)
+    report = _report(context.path, kernels, ranges)
     return Imported(tool=_TOOL, report=report, files={"tables.json": {"tables": _plain(tables)}}, notes=notes)
 
 
@@ -126,24 +121,77 @@ def _is_of_kernels(table: Table) -> bool:
     return "kern" in table.name and "nvtx" not in table.name and "api" not in table.name if table.name else True
 
 
-def _report(path: Path, kernels: Table, ranges: Table | None) -> RegionsReport:
-    rows = sorted(_kernel_rows(path, kernels), key=lambda row: (-row.total_ns, row.name, row.grid, row.block))
-    total = sum(row.total_ns for row in rows)
-    limits = ["nsys stats does not say which device a kernel ran on: -1 stands for it"]
-    limits.append(NO_NESTING if ranges else "There is no nvtx_kern_sum in the file, so no regions")
+def _report(path: Path, kernels: Table | None, ranges: Table | None) -> RegionsReport:
+    lines = [] if ranges is None else list(lines_of(path, ranges))
+    places: dict[tuple[str, str, str], list[Line]] = {}
+    for line in lines:
+        places.setdefault(line.place, []).append(line)
+    found = _kernel_rows_of(places) if kernels is None else _kernel_rows(path, kernels)
+    rows = sorted(found, key=lambda row: (-row.total_ns, row.name, row.grid, row.block))
+    total = Work(sum(row.calls for row in rows), sum(row.total_ns for row in rows))
+    regions: list[RegionRow] = []
+    beyond: dict[str, int] = {}
+    for domain in dict.fromkeys(line.domain for line in lines if line.style == "PushPop") or [""]:
+        outside, inside = known(places, domain)
+        rest = total.less(outside, *inside.values())
+        if rest.time < 0 and all(table.units["Total Time"] in {"ns", "nsec"} for table in (kernels, ranges) if table):
+            raise DamagedFileError(f"{path} is damaged: its tables are of different captures", fix=AGAIN)
+        regions += _region_rows(lines, domain, inside)
+        if rest.time > 0:
+            regions.append(_row(domain, UNTOLD, rest, rest, 0))
+        beyond[domain] = outside.time
+    reasons = {"no range was open": sum(line.work.time for line in lines if not line.style)}
+    reasons["only a start/end range was open"] = known(places, None)[0].time - reasons["no range was open"]
     return RegionsReport(
         source_pass="",
         profiler=f"{_TOOL} (nsys stats)",
-        limits=tuple(limits),
-        regions=() if ranges is None else tuple(_region_rows(path, ranges)),
+        limits=tuple(_limits(lines, places, kernels, ranges)),
+        regions=tuple(regions),
         totals=RegionTotals(
-            kernels=sum(row.calls for row in rows),
-            total_ns=total,
-            outside_ns=total,
-            unattributed={"nesting is not known": total} if total else {},
+            kernels=total.kernels,
+            total_ns=total.time,
+            outside_ns=sum(reasons.values()),
+            unattributed={reason: time for reason, time in reasons.items() if time},
+            outside_by_domain=beyond if lines else {},
         ),
         kernels=tuple(rows),
     )
+
+
+def _limits(
+    lines: Sequence[Line], places: Mapping[Any, Sequence[Line]], kernels: Table | None, ranges: Table | None
+) -> Iterator[str]:
+    yield "nsys stats does not say which device a kernel ran on: -1 stands for it"
+    if ranges is None:
+        yield NO_RANGES
+        return
+    yield NO_NESTING
+    yield "Instances are those that hold the kernel that most of them hold: a range may have been opened more often"
+    if again := sorted({line.name for line in lines if line.again}):
+        yield f"Ranges that nest in themselves count a kernel's inclusive time once for each: {', '.join(again)}"
+    if not is_marked(ranges) and any(line.domain for line in lines):
+        yield "What stands before a colon is taken as the domain: the table does not tell it from a name with a colon"
+    if kernels is None:
+        several = [held for held in places.values() if sum(bool(line.style) for line in held) > 1]
+        if several:
+            most = sum(line.work.time for held in places.values() for line in held)
+            yield (
+                "There is no cuda_gpu_kern_sum in the file: kernels, their times and the total are at least as shown, "
+                f"as a kernel may be in one or in several ranges; the total is {most} ns at most"
+            )
+
+
+def _kernel_rows_of(places: Mapping[tuple[str, str, str], Sequence[Line]]) -> Iterator[KernelRow]:
+    """Yield kernels from ``nvtx_kern_sum`` alone: of those in several ranges, what the largest range has."""
+    sums: dict[str, Work] = {}
+    for (_, _, name), held in places.items():
+        ranges = [line.least for line in held if line.style]
+        most = Work(max((one.kernels for one in ranges), default=0), max((one.time for one in ranges), default=0))
+        sums[name] = sums.get(name, Work(0, 0)).more(most, *(line.work for line in held if not line.style))
+    for name, (kernels, time) in sums.items():
+        yield KernelRow(
+            region="", domain="", device=-1, kind="kernel", name=name, grid="", block="", calls=kernels, total_ns=time
+        )
 
 
 def _kernel_rows(path: Path, table: Table) -> Iterator[KernelRow]:
@@ -156,48 +204,36 @@ def _kernel_rows(path: Path, table: Table) -> Iterator[KernelRow]:
             name=row["Name"],
             grid=",".join(row.get("GridXYZ", "").split()),
             block=",".join(row.get("BlockXYZ", "").split()),
-            calls=_count(path, row["Instances"]),
-            total_ns=_time(path, row["Total Time"], table.units["Total Time"]),
+            calls=count(path, row["Instances"]),
+            total_ns=time_of(path, row["Total Time"], table.units["Total Time"]),
         )
 
 
-def _region_rows(path: Path, table: Table) -> Iterator[RegionRow]:
-    sums: dict[tuple[str, str], list[int]] = {}
-    for row in table.rows:
-        if row["Style"] != "PushPop":
-            continue
-        domain, colon, name = row["NVTX Range"].partition(":")
-        key = (domain, segment(name)) if colon else ("", segment(domain))
-        values = sums.setdefault(key, [0, 0, 0])
-        opened = _count(path, row["NVTX Inst"]) if "NVTX Inst" in row else 0
-        time = _time(path, row["Total Time"], table.units["Total Time"])
-        values[:] = values[0] + time, values[1] + _count(path, row["Kern Inst"]), max(values[2], opened)
-    for (domain, name), (time, kernels, opened) in sums.items():
-        yield RegionRow(
-            domain=domain,
-            path=name,
-            inclusive_ns=time,
-            exclusive_ns=0,
-            inclusive_kernels=kernels,
-            exclusive_kernels=0,
-            busy_ns=0,
-            span_ns=0,
-            instances=opened,
-        )
+def _region_rows(lines: Sequence[Line], domain: str, known: Mapping[str, Work]) -> Iterator[RegionRow]:
+    sums: dict[str, Work] = {}
+    opened: dict[str, dict[tuple[str, ...], int]] = {}
+    for line in lines:
+        if line.style == "PushPop" and line.domain == domain:
+            path = segment(line.name)
+            sums[path] = sums.get(path, Work(0, 0)).more(line.work)
+            instances, key = opened.setdefault(path, {}), (*line.place[:2], line.name)
+            instances[key] = max(instances.get(key, 0), line.opened)
+    for path, work in sums.items():
+        yield _row(domain, path, work, known.get(path, Work(0, 0)), sum(opened[path].values()))
 
 
-def _count(path: Path, text: str) -> int:
-    found = plain(text)
-    if not isinstance(found, int) or found < 0:
-        raise DamagedFileError(f"{path} is damaged: {text!r:.40} is no count", fix=AGAIN)
-    return found
-
-
-def _time(path: Path, text: str, unit: str) -> int:
-    found = nanoseconds(text, unit)
-    if found is None:
-        raise DamagedFileError(f"{path} is damaged: {text!r:.40} is no time in {unit!r:.20}", fix=AGAIN)
-    return found
+def _row(domain: str, path: str, inclusive: Work, exclusive: Work, instances: int) -> RegionRow:
+    return RegionRow(
+        domain=domain,
+        path=path,
+        inclusive_ns=inclusive.time,
+        exclusive_ns=exclusive.time,
+        inclusive_kernels=inclusive.kernels,
+        exclusive_kernels=exclusive.kernels,
+        busy_ns=0,
+        span_ns=0,
+        instances=instances,
+    )
 
 
 def _plain(tables: Sequence[Table]) -> list[dict[str, Any]]:
