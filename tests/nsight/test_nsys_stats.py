@@ -121,6 +121,7 @@ def test_a_range_in_itself_is_named(read):
         ("nvtxkernsum", "autograd::engine::evaluate_function: Mm", "", ("", "autograd::engine::evaluate_function: Mm")),
         ("nvtxkernsum", "perfkit:step", "", ("perfkit", "step")),
         ("nvtxkernsum", "CCCL:cub::DeviceScan", "", ("CCCL", "cub::DeviceScan")),
+        ("nvtxkernsum", "at::native:mm", "", ("", "at::native:mm")),
         ("nvtxkernsum", ":odd", "", ("", ":odd")),
         ("nvtx_kern_sum", "CCCL:cub::DeviceScan", "", ("CCCL", "cub::DeviceScan")),
         ("nvtx_kern_sum", ":aten::mm", "", ("", "aten::mm")),
