@@ -216,5 +216,6 @@ class WrappingBackend(ProfilerBackend):
     def capture(self, context: PassContext) -> None:
         """Read what the tool left in ``context.directory`` and write results through ``context.writer``.
 
-        Where the process marked regions itself, ``nvtx.json`` beside it says how many of each.
+        Where the process marked regions itself, ``nvtx.json`` or, of a program, ``nvtx-PID.json`` beside it says how
+        many of each.
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -27,7 +29,8 @@ class CaptureRow(NamedTuple):
     Attributes:
         record: The region as ``regions.json`` has it.
         share: Part of the kernel time of the capture that is its own, 0 to 1.
-        flops: FLOPs of the module of that path; None without an analytic view or such a module.
+        flops: FLOPs of as many calls of that module as were recorded, what is inside it as often as that was recorded;
+            None without an analytic view or such a module.
     """
 
     record: RegionRow
@@ -51,6 +54,32 @@ class KernelTotal(NamedTuple):
     calls: int
     total_ns: int
     share: float
+
+
+def _recorded_flops(analytic: AnalyticReport | None, profile: RegionsReport) -> dict[str, int]:
+    """Return the FLOPs of what was recorded, by region: a capture seldom holds a whole workload.
+
+    What runs in a region counts as often as that region was recorded, of as often as the workload calls it.
+    """
+    recorded = {row.path: row.instances for row in profile.regions if row.domain == OWN_DOMAIN and row.process is None}
+    if analytic is None:
+        return {}
+    calls = {module.path: module.calls for module in analytic.modules}
+    found = {path: Fraction(0) for path in recorded if path in calls}
+    for module in analytic.modules:
+        places = [place for place in _upwards(module.path) if place in found]
+        if places and calls[places[0]]:
+            own = Fraction(module.own_flops * recorded[places[0]], calls[places[0]])
+            for place in places:
+                found[place] += own
+    return {path: round(flops) for path, flops in found.items()}
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path and those that contain it, innermost first."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -102,7 +131,7 @@ class CaptureContext:
         if self.profile is None:
             return ()
         total = self.profile.totals.total_ns
-        known = {} if self.analytic is None else {module.path: module.flops for module in self.analytic.modules}
+        known = _recorded_flops(self.analytic, self.profile)
         return tuple(
             CaptureRow(
                 record=row,

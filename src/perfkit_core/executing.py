@@ -135,7 +135,7 @@ def _measure(program: Program, context: PassContext, output: IO[bytes] | None, e
         ToolError: The program failed, or the backend did.
     """
     backend, limit = program.backend, context.measure.max_seconds
-    marks = {MARK: "1"} if backend.reads_nvtx else {}
+    marks = {MARK: str(context.directory)} if backend.reads_nvtx else {}
     environ: Mapping[str, str] = {**backend.environment(dict(os.environ), context), **marks}
     try:
         status = run_program(

@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 DOMAIN = "perfkit"
 MARK = "PERFKIT_NVTX"
-"""Environment variable: 1 makes ``perfkit_core.region`` mark regions as NVTX ranges outside perfkit's worker too."""
+"""Environment variable: makes ``perfkit_core.region`` mark regions as NVTX ranges outside perfkit's worker too. A
+directory in it gets ``nvtx-PID.json`` when the process ends: how many ranges were closed, by path; 1 counts nothing."""
 
 
 @contextmanager
 def marked(name: str) -> Iterator[None]:
-    """Open an NVTX push/pop range in domain ``perfkit`` if ``PERFKIT_NVTX`` is 1 and nvtx is installed; else nothing.
+    """Open an NVTX push/pop range in domain ``perfkit`` if ``PERFKIT_NVTX`` is set and nvtx is installed; else nothing.
 
     Args:
         name: The segment; a slash in it becomes ``%2F``.
     """
-    nvtx = _nvtx()
-    if nvtx is None:
+    marks = _marks()
+    if marks is None:
         yield
         return
-    nvtx.push_range(name.replace("/", "%2F"), domain=DOMAIN)
+    marks.push(name.replace("/", "%2F"))
     try:
         yield
     finally:
-        nvtx.pop_range(domain=DOMAIN)
+        marks.pop()
+
+
+class _Marks:
+    """The ranges of this process."""
+
+    def __init__(self, nvtx: Any, directory: Path | None) -> None:
+        self._nvtx = nvtx
+        self._directory = directory
+        self._open = threading.local()
+        self._lock = threading.Lock()
+        self._closed: Counter[str] = Counter()
+
+    def push(self, segment: str) -> None:
+        paths = self._paths()
+        paths.append(f"{paths[-1]}/{segment}" if paths else segment)
+        self._nvtx.push_range(segment, domain=DOMAIN)
+
+    def pop(self) -> None:
+        self._nvtx.pop_range(domain=DOMAIN)
+        path = self._paths().pop()
+        with self._lock:
+            self._closed[path] += 1
+
+    def write(self) -> None:
+        """Leave the counts where they were asked for; a program must not fail for it."""
+        if self._directory is not None and self._closed:
+            with suppress(OSError):
+                path = self._directory / f"nvtx-{os.getpid()}.json"
+                path.write_text(json.dumps({"ranges": dict(self._closed)}) + "\n", encoding="utf-8")
+
+    def _paths(self) -> list[str]:
+        paths: list[str] | None = getattr(self._open, "paths", None)
+        if paths is None:
+            paths = self._open.paths = []
+        return paths
 
 
 @cache
-def _nvtx() -> Any:
-    """Return the package, or None where no range is wanted; asked once, so that a region costs next to nothing."""
-    if os.environ.get(MARK) != "1":
+def _marks() -> _Marks | None:
+    """Return what marks ranges, or None where none is wanted; asked once, so that a region costs next to nothing."""
+    wanted = os.environ.get(MARK, "")
+    if wanted in {"", "0"}:
         return None
     try:
         import nvtx
     except ImportError:
         return None
-    return nvtx
+    import atexit
+
+    marks = _Marks(nvtx, Path(wanted) if Path(wanted).is_dir() else None)
+    atexit.register(marks.write)
+    return marks

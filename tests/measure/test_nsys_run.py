@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +69,44 @@ def test_a_token_in_the_environment_is_in_no_artifact(
     kept = [path for path in (tmp_path / "R").rglob("*") if path.is_file()]
     assert any(path.suffix == ".sqlite" for path in kept)
     assert [path.name for path in kept if token.encode() in path.read_bytes()] == []
+
+
+PROGRAM = """
+from perfkit_core import region
+for _ in range(3):
+    with region("a"):
+        with region("b"):
+            pass
+"""
+
+
+def test_a_program_marks_its_own_regions(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    made = perfkit("exec", "--backend", "nsys", "--out", "R", "--", sys.executable, "program.py", cwd=tmp_path)
+    assert made.code == 0, made.err
+    rows = read(tmp_path / "R/regions.json")["regions"]
+    assert {row["path"]: row["instances"] for row in rows if row["process"] is None} == {"a": 3, "a/b": 3}
+
+
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_ranges_that_this_nsys_does_not_see_are_no_success(
+    perfkit: Callable[..., Outcome], environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:  # fmt: skip
+    """Newer nvtx packages mark ranges in a way that nsys of 2022 ignores, without an error of either."""
+    version = subprocess.run([str(NSYS), "--version"], capture_output=True, text=True, check=True).stdout
+    if int(re.search(r"version (\d+)", version)[1]) >= 2024:
+        pytest.skip(f"this nsys sees them: {version.strip()}")
+    site = tmp_path / "newer"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), "nvtx==0.2.17"]
+    subprocess.run(pip, check=True, capture_output=True)
+    monkeypatch.setitem(environment, "PYTHONPATH", f"{site}{os.pathsep}{environment['PYTHONPATH']}")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = RUN if command == "run" else ("exec", "--backend", "nsys", "--out", "R", "--", sys.executable, "program.py")
+    made = perfkit(*words, cwd=tmp_path)
+    assert made.code == 4
+    assert re.search(r"recorded none of the \d+ ranges that were emitted", made.err)
+    assert "pip install 'nvtx<=0.2.11'" in made.err
 
 
 def test_a_worker_that_dies_is_told_and_nothing_is_left_running(

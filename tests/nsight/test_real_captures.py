@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from perfkit_nsight.attribution import attribute, range_sums
 from perfkit_nsight.nsys_tables import read_export
 
 from perfkit_core import api
+from perfkit_core.capture_context import CaptureContext
 
 from .nsys_reports import as_nsys_adds, read_report
 
@@ -74,3 +76,17 @@ def test_a_program_with_ranges_of_every_kind() -> None:
     assert rows["", "graph"].inclusive_kernels == 0
     assert count["", "in the child"][:2] == (1, 3)
     assert report.totals.unattributed["only a start/end range was open"] > 0
+
+
+def test_flops_beside_recorded_times_are_those_of_what_was_recorded(tmp_path: Path) -> None:
+    """Three of fifty guided steps were recorded: so many of the workload's FLOPs, not all, took that time."""
+    capture = RESULTS / "wan_nsys" / "capture.sqlite"
+    run = api.import_files([capture], model="wan2_1", workload="native_720p", out=tmp_path / "I")
+    assert run.report is not None
+    flops = {module.path: module.flops for module in run.report.modules}
+    flops |= {stage.path: stage.flops for stage in run.report.stages}
+    shown = {row.record.path: row.flops for row in CaptureContext(run, run.report).regions}
+    assert shown["denoise/step/transformer"] == round(Fraction(flops["denoise/step/transformer"] * 3, 50))
+    assert shown["denoise"] == shown["denoise/step"] == shown["denoise/step/transformer"]
+    assert shown["vae_decode"] == flops["vae_decode"]  # recorded as often as the workload has it
+    assert shown["text_encoder/encoder"] == flops["text_encoder/encoder"]

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,7 +25,9 @@ from perfkit_nsight.nsys_tool import HOW_TO_INSTALL, Nsys, find_nsys, usable_nsy
 NAME = "capture"
 """What nsys's files in the pass's directory are called."""
 
-EMITTED = "nvtx.json"
+EMITTED = "nvtx*.json"
+"""What the processes left that marked regions: how many ranges they closed."""
+
 NVTX_TO_2023 = "0.2.11"
 """Newest nvtx package whose ranges nsys of 2023 and before records; later ones record nothing there, silently."""
 
@@ -95,7 +98,7 @@ class NsysBackend(WrappingBackend):
             report.unlink()
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
         source = context.directory.resolve().relative_to(context.writer.path.resolve()).as_posix()
-        limits = (*_limits(context, tool), *found.limits)
+        limits = (*_limits(context, tool, found), *found.limits)
         write_capture(
             context.writer, found.model_copy(update={"source_pass": source, "regions": rows, "limits": limits})
         )
@@ -161,8 +164,9 @@ def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
 
 def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
     """Refuse a capture that lacks what the process marked, or any work of a GPU run."""
-    path = context.directory / EMITTED
-    emitted: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))["ranges"] if path.exists() else {}
+    emitted: Counter[str] = Counter()
+    for path in context.directory.glob(EMITTED):
+        emitted.update(json.loads(path.read_text(encoding="utf-8"))["ranges"])
     recorded = {row.path: row.instances for row in found.regions if row.domain == "perfkit" and row.process is None}
     if emitted and not recorded:
         older = tool.release < (2024, 0)
@@ -186,8 +190,11 @@ def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
         )
 
 
-def _limits(context: PassContext, tool: Nsys) -> Iterator[str]:
+def _limits(context: PassContext, tool: Nsys, found: RegionsReport) -> Iterator[str]:
     yield f"Recorded by nsys {tool.version}; it slows launches down, so idle times are larger than without it"
+    if not found.regions:
+        unseen = f"; this nsys does not see those of nvtx newer than {NVTX_TO_2023}" if tool.release < (2024, 0) else ""
+        yield f"No push/pop range was recorded: the program marks none{unseen}"
     if not isinstance(context, RunContext):
         return
     asked = context.measure.iterations
