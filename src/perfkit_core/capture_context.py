@@ -61,7 +61,11 @@ def _recorded_flops(analytic: AnalyticReport | None, profile: RegionsReport) -> 
 
     What runs in a region counts as often as that region was recorded, of as often as the workload calls it.
     """
-    recorded = {row.path: row.instances for row in profile.regions if row.domain == OWN_DOMAIN and row.process is None}
+    recorded = {
+        row.path: row.instances
+        for row in profile.regions
+        if row.domain == OWN_DOMAIN and row.process is None and row.instances is not None
+    }
     if analytic is None:
         return {}
     calls = {module.path: module.calls for module in analytic.modules}

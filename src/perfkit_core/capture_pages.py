@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from perfkit_core.schema.regions import OperatorRow, RegionsReport
-from perfkit_core.units import format_quantity, format_share
+from perfkit_core.units import format_share, format_time
 
 OWN_DOMAIN = "perfkit"
 TOP = 40
@@ -27,7 +27,7 @@ def regions_page(report: RegionsReport) -> str:
             continue
         shown = [
             _code(row.path if row.domain == OWN_DOMAIN else f"{row.domain or 'default'}: {row.path}"),
-            str(row.instances),
+            "-" if row.instances is None else str(row.instances),
             _time(row.inclusive_ns if on_device else row.inclusive_cpu_time),
             _time(row.exclusive_ns if on_device else row.exclusive_cpu_time),
             _part(row.exclusive_ns if on_device else row.exclusive_cpu_time, total),
@@ -163,16 +163,16 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequenc
     return text if len(rows) <= TOP else f"{text}\n\n{len(rows) - TOP} more rows are in `regions.json`."
 
 
-def _time(value: int) -> str:
-    return format_quantity(value, "time")
+def _time(value: int | None) -> str:
+    return format_time(value)
 
 
 def _mean(value: int, calls: int) -> str:
     return _time(round(value / calls)) if calls else "-"
 
 
-def _part(value: int, total: int) -> str:
-    return format_share(value / total if total else 0.0)
+def _part(value: int | None, total: int) -> str:
+    return "-" if value is None else format_share(value / total if total else 0.0)
 
 
 def _code(name: str) -> str:

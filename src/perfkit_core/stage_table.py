@@ -173,7 +173,7 @@ class _Kernels:
         seen = profile is not None and profile.totals.kernels > 0
         rows = profile.regions if profile is not None and seen else ()
         self._rows: Mapping[str, RegionRow] = {
-            row.path: row for row in rows if row.device is None and row.process is None
+            row.path: row for row in rows if row.device is None and row.process is None and row.busy_ns is not None
         }
         self._loops = {time.path: time.instances for time in metrics.aggregates.step_ms.values()}
 
@@ -187,7 +187,7 @@ class _Kernels:
 
     def _scaled(self, row: RegionRow) -> tuple[float, float]:
         """Return busy nanoseconds and kernels of a whole run."""
-        busy, kernels = float(row.busy_ns), float(row.inclusive_kernels)
+        busy, kernels = float(row.busy_ns or 0), float(row.inclusive_kernels)
         for path, total in self._loops.items():
             loop = self._rows.get(path)
             if loop is None or not loop.instances:
@@ -196,5 +196,5 @@ class _Kernels:
                 return busy * total / loop.instances, kernels * total / loop.instances
             if path.startswith(f"{row.path}/"):
                 left_out = total / loop.instances - 1
-                busy, kernels = busy + left_out * loop.busy_ns, kernels + left_out * loop.inclusive_kernels
+                busy, kernels = busy + left_out * (loop.busy_ns or 0), kernels + left_out * loop.inclusive_kernels
         return busy, kernels

@@ -220,3 +220,4 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "plain": plain,
 }
 """Filters of perfkit's own, next to those of Jinja."""
+    "time": units.format_time,

@@ -56,6 +56,17 @@ def format_quantity(value: float, by: str) -> str:
     return f"{_four_digits(value / 1_000_000)} ms"
 
 
+def format_time(nanoseconds: float | None) -> str:
+    """Nanoseconds in the unit that fits: ``380 ns``, ``2.112 µs``, ``12.30 ms``, ``74.10 s``; a dash for None."""
+    if nanoseconds is None:
+        return "-"
+    size = abs(nanoseconds)
+    for factor, unit in ((1, "ns"), (1e3, "µs"), (1e6, "ms")):
+        if size < 999.95 * factor:
+            return f"{nanoseconds:.4g} ns" if factor == 1 else f"{_four_digits(nanoseconds / factor)} {unit}"
+    return f"{_four_digits(nanoseconds / 1e9)} s"
+
+
 def format_ms(value: float | None) -> str:
     """Milliseconds, from a second on as seconds: ``12.3 ms``, ``4.56 s``; a dash for None."""
     if value is None:

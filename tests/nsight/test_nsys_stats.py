@@ -60,9 +60,9 @@ def test_several_reports_in_one_file_with_units_in_their_headers(read):
     assert shown == [
         ("", "step", 2_000_000, 4, 2),
         ("", "aten::mm", 100_000, 1, 1),
-        ("", UNTOLD, 1_500_500, 3, 0),
+        ("", UNTOLD, 1_500_500, 3, None),
         ("perfkit", "denoise", 499_500, 1, 1),
-        ("perfkit", UNTOLD, 1_500_500, 3, 0),
+        ("perfkit", UNTOLD, 1_500_500, 3, None),
     ]
     assert (report.totals.outside_ns, report.totals.outside_by_domain) == (0, {"": 0, "perfkit": 0})
     assert any("how ranges nest" in limit for limit in report.limits)
@@ -83,9 +83,15 @@ HEADER = "NVTX Range,Style,PID,TID,NVTX Inst,Kern Inst,Total Time (ns),Avg (ns),
 
 def test_kernels_alone_do_not_say_what_is_outside(read):
     report = read(KERNELS).report
-    assert (report.totals.outside_ns, report.totals.unattributed, report.totals.outside_by_domain) == (0, {}, {})
+    assert (report.totals.outside_ns, report.totals.unattributed, report.totals.outside_by_domain) == (None, {}, {})
     assert [(row.path, row.exclusive_ns) for row in report.regions] == [(UNTOLD, report.totals.total_ns)]
     assert any("inside or outside of regions is unknown" in limit for limit in report.limits)
+
+
+def test_what_the_tables_do_not_tell_is_null(read):
+    (row,) = read("NVTX Range,Style,Kern Inst,Total Time (ns),Kernel Name\n:a,PushPop,1,30,mm\n").report.regions
+    assert (row.instances, row.busy_ns, row.span_ns, row.idle_time, row.host_time) == (None,) * 5
+    assert (row.inclusive_launches, row.exclusive_launches, row.kernels_per_instance) == (None,) * 3
 
 
 @pytest.mark.parametrize("nothing", [",", "None,None"])

@@ -71,3 +71,13 @@ def test_a_report_that_was_cut_off_is_refused(size: int, tmp_path: Path) -> None
     with pytest.raises(DamagedFileError):
         api.import_files([cut], out=tmp_path / "R")
     assert not (tmp_path / "R").exists()
+
+
+@pytest.mark.parametrize("file", ["add.ncu-rep", "add_raw.csv"])
+def test_what_ncu_does_not_record_is_null_and_a_dash(file: str, tmp_path: Path) -> None:
+    found, _ = regions(file, tmp_path / "R")
+    unknown = ("instances", "span_ns", "idle_time", "host_time", "inclusive_launches", "kernels_per_instance")
+    assert {row[name] for row in found["regions"] for name in unknown} == {None}
+    assert (found["totals"]["idle_time"], found["totals"]["launches"]) == (None, None)
+    (shown,) = (line for line in (tmp_path / "R" / "regions.md").read_text().splitlines() if "A/A1" in line)
+    assert shown.split("|")[2].strip() == "-"

@@ -25,23 +25,25 @@ def show_capture(run: Run, *, as_json: bool) -> None:
 def _show(run: Run) -> None:
     from perfkit_core.capture_context import CaptureContext
     from perfkit_core.rundir import REPORT
-    from perfkit_core.units import format_count, format_quantity, format_share
+    from perfkit_core.units import format_count, format_share, format_time
 
     capture = CaptureContext(run, run.report)
     emit(f"{capture.title}: {run.index.status}")
     if capture.profile is not None:
         totals = capture.profile.totals
-        time, outside = (format_quantity(value, "time") for value in (totals.total_ns, totals.outside_ns))
-        emit(f"{format_count(totals.kernels)} kernels, {time}, of which {outside} outside every region")
+        unknown = totals.outside_ns is None
+        outside = "it is not known what" if totals.outside_ns is None else format_time(totals.outside_ns)
+        place = "ran outside of regions" if unknown else "of it outside every region"
+        emit(f"{format_count(totals.kernels)} kernels, {format_time(totals.total_ns)}; {outside} {place}")
     largest = sorted(capture.regions, key=lambda row: -row.record.exclusive_ns)[:TOP]
     if largest:
         rows = [
             (
                 row.record.domain or "(default)",
                 row.record.path,
-                str(row.record.instances),
-                format_quantity(row.record.inclusive_ns, "time"),
-                format_quantity(row.record.exclusive_ns, "time"),
+                "-" if row.record.instances is None else str(row.record.instances),
+                format_time(row.record.inclusive_ns),
+                format_time(row.record.exclusive_ns),
                 format_share(row.share),
             )
             for row in largest
@@ -50,7 +52,7 @@ def _show(run: Run) -> None:
         emit_table(("domain", "region", "instances", "inclusive", "exclusive", "share"), rows, right=range(2, 6))
     if capture.kernels:
         ranked = [
-            (kernel.name, kernel.kind, str(kernel.calls), format_quantity(kernel.total_ns, "time"))
+            (kernel.name, kernel.kind, str(kernel.calls), format_time(kernel.total_ns))
             for kernel in capture.kernels[:TOP]
         ]
         emit("")

@@ -35,9 +35,17 @@ class RegionRow(Record):
     exclusive_ns: int = Field(description="Kernel time without the regions inside, in nanoseconds")
     inclusive_kernels: int = Field(description="Kernels with everything inside")
     exclusive_kernels: int = Field(description="Kernels without the regions inside")
-    busy_ns: int = Field(description="Time in which at least one of its kernels runs, in nanoseconds")
-    span_ns: int = Field(description="From first kernel start to last kernel end, added over its instances")
-    instances: int = Field(description="How often it was opened in the profiled run")
+    busy_ns: int | None = Field(
+        description="Time in which at least one of its kernels runs, in nanoseconds; null where the profiler does not "
+        "tell"
+    )
+    span_ns: int | None = Field(
+        description="From first kernel start to last kernel end, in nanoseconds, added over its instances; null where "
+        "the profiler does not tell"
+    )
+    instances: int | None = Field(
+        description="How often it was opened in the profiled run; null where the profiler does not tell"
+    )
     inclusive_copies_time: int = Field(default=0, description="Copies and sets on the device, inclusive, in ns")
     exclusive_copies_time: int = Field(default=0, description="The same without the regions inside")
     inclusive_cpu_time: int = Field(default=0, description="CPU time of its thread in it, inclusive, in nanoseconds")
@@ -47,20 +55,24 @@ class RegionRow(Record):
     graphs: Tally = Field(
         default=Tally(), description="CUDA graphs traced as a whole; their kernels are not recorded one by one"
     )
-    inclusive_launches: int = Field(
-        default=0, description="API calls that launched kernels or graphs, with everything inside"
+    inclusive_launches: int | None = Field(
+        default=None,
+        description="API calls that launched kernels or graphs, with everything inside; null where the profiler does "
+        "not tell",
     )
-    exclusive_launches: int = Field(default=0, description="The same without the regions inside")
+    exclusive_launches: int | None = Field(default=None, description="The same without the regions inside")
     kernels_per_instance: float | None = Field(default=None, description="Inclusive kernels by instances")
     launches_per_instance: float | None = Field(default=None, description="Inclusive launches by instances")
-    idle_time: int = Field(
-        default=0,
+    idle_time: int | None = Field(
+        default=None,
         description="GPU idle inside it, in nanoseconds: between the start of the first and the end of the last work "
         "(kernel, copy, set or graph) of an instance on a device, the time in which nothing of its process ran on "
-        "that device; added over instances and devices",
+        "that device; added over instances and devices; null where the profiler does not tell",
     )
-    host_time: int = Field(
-        default=0, description="How long its ranges were open on their threads, in nanoseconds, added over instances"
+    host_time: int | None = Field(
+        default=None,
+        description="How long its ranges were open on their threads, in nanoseconds, added over instances; null where "
+        "the profiler does not tell",
     )
 
 
@@ -78,7 +90,9 @@ class RegionTotals(Record):
 
     kernels: int = Field(description="Kernels")
     total_ns: int = Field(description="Kernel time, in nanoseconds")
-    outside_ns: int = Field(description="Kernel time outside every region")
+    outside_ns: int | None = Field(
+        description="Kernel time outside every region, in nanoseconds; null where the profiler does not tell"
+    )
     unattributed: dict[str, int] = Field(description="Kernel time outside every region by reason, in nanoseconds")
     copies_time: int = Field(default=0, description="Copies and sets on the device, in nanoseconds")
     copies_outside_time: int = Field(default=0, description="Copies and sets outside every region")
@@ -92,15 +106,19 @@ class RegionTotals(Record):
     copies: WorkTotal = Field(default=WorkTotal(), description="Copies alone")
     sets: WorkTotal = Field(default=WorkTotal(), description="Memory sets alone")
     graphs: WorkTotal = Field(default=WorkTotal(), description="CUDA graphs traced as a whole")
-    launches: int = Field(default=0, description="API calls that launched kernels or graphs")
-    launches_outside: int = Field(default=0, description="Those outside every region")
-    busy_ns: int = Field(
-        default=0, description="Time in which at least one kernel runs, in nanoseconds, added over devices"
+    launches: int | None = Field(
+        default=None, description="API calls that launched kernels or graphs; null where the profiler does not tell"
     )
-    idle_time: int = Field(
-        default=0,
+    launches_outside: int | None = Field(default=None, description="Those outside every region")
+    busy_ns: int | None = Field(
+        default=None,
+        description="Time in which at least one kernel runs, in nanoseconds, added over devices; null where the "
+        "profiler does not tell",
+    )
+    idle_time: int | None = Field(
+        default=None,
         description="Time between the first and the last work on a device in which nothing of the process ran there, "
-        "in nanoseconds, added over devices",
+        "in nanoseconds, added over devices; null where the profiler does not tell",
     )
 
 

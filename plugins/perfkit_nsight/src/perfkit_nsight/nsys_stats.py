@@ -138,7 +138,7 @@ def _report(path: Path, kernels: Table | None, ranges: Table | None) -> RegionsR
             raise DamagedFileError(f"{path} is damaged: its tables are of different captures", fix=AGAIN)
         regions += _region_rows(lines, domain, inside)
         if rest.time > 0:
-            regions.append(_row(domain, UNTOLD, rest, rest, 0))
+            regions.append(_row(domain, UNTOLD, rest, rest, None))
         beyond[domain] = outside.time
     reasons = {"no range was open": sum(line.work.time for line in lines if not line.style)}
     reasons["only a start/end range was open"] = known(places, None)[0].time - reasons["no range was open"]
@@ -150,7 +150,7 @@ def _report(path: Path, kernels: Table | None, ranges: Table | None) -> RegionsR
         totals=RegionTotals(
             kernels=total.kernels,
             total_ns=total.time,
-            outside_ns=sum(reasons.values()),
+            outside_ns=None if ranges is None else sum(reasons.values()),
             unattributed={reason: time for reason, time in reasons.items() if time},
             outside_by_domain=beyond if lines else {},
         ),
@@ -211,18 +211,20 @@ def _kernel_rows(path: Path, table: Table) -> Iterator[KernelRow]:
 
 def _region_rows(lines: Sequence[Line], domain: str, known: Mapping[str, Work]) -> Iterator[RegionRow]:
     sums: dict[str, Work] = {}
-    opened: dict[str, dict[tuple[str, ...], int]] = {}
+    opened: dict[str, dict[tuple[str, ...], int | None]] = {}
     for line in lines:
         if line.style == "PushPop" and line.domain == domain:
             path = segment(line.name)
             sums[path] = sums.get(path, Work(0, 0)).more(line.work)
             instances, key = opened.setdefault(path, {}), (*line.place[:2], line.name)
-            instances[key] = max(instances.get(key, 0), line.opened)
+            instances[key] = None if line.opened is None else max(instances.get(key) or 0, line.opened)
     for path, work in sums.items():
-        yield _row(domain, path, work, known.get(path, Work(0, 0)), sum(opened[path].values()))
+        counts = [times for times in opened[path].values() if times is not None]
+        complete = len(counts) == len(opened[path])
+        yield _row(domain, path, work, known.get(path, Work(0, 0)), sum(counts) if complete else None)
 
 
-def _row(domain: str, path: str, inclusive: Work, exclusive: Work, instances: int) -> RegionRow:
+def _row(domain: str, path: str, inclusive: Work, exclusive: Work, instances: int | None) -> RegionRow:
     return RegionRow(
         domain=domain,
         path=path,
@@ -230,8 +232,8 @@ def _row(domain: str, path: str, inclusive: Work, exclusive: Work, instances: in
         exclusive_ns=exclusive.time,
         inclusive_kernels=inclusive.kernels,
         exclusive_kernels=exclusive.kernels,
-        busy_ns=0,
-        span_ns=0,
+        busy_ns=None,
+        span_ns=None,
         instances=instances,
     )
 

@@ -58,7 +58,7 @@ class Line(NamedTuple):
         style: ``PushPop`` or ``StartEnd``; empty where no range was open.
         domain: Domain of the range.
         name: Its name.
-        opened: How many instances of the range hold the kernel.
+        opened: How many instances of the range hold the kernel; None where the table does not say.
         work: Kernels and their time.
         again: Whether the range nests in itself, so that a kernel's time was added more than once.
         least: Kernels, and the time that they took at least.
@@ -68,7 +68,7 @@ class Line(NamedTuple):
     style: str
     domain: str
     name: str
-    opened: int
+    opened: int | None
     work: Work
     again: bool
     least: Work
@@ -107,7 +107,7 @@ def lines_of(path: Path, table: Table) -> Iterator[Line]:
             style=style,
             domain=domain,
             name=name,
-            opened=count(path, row["NVTX Inst"]) if "NVTX Inst" in row else 0,
+            opened=count(path, row["NVTX Inst"]) if "NVTX Inst" in row else None,
             work=work,
             again=again,
             least=Work(work.kernels, min(work.time, shortest * work.kernels)) if again else work,

@@ -10,8 +10,11 @@ from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, Reg
 from perfkit_nsight.paths import segment
 
 OWN_DOMAIN = "perfkit"
-SERIAL = "ncu runs kernels one by one: busy time and span of a region are the sum of its kernels; idle is not known"
-UNCOUNTED = "How often a region was opened is not recorded: its instances are 0"
+SERIAL = (
+    "ncu runs kernels one by one and records nothing else: a region is busy as long as its kernels take; spans, idle "
+    "times and copies are not known"
+)
+UNCOUNTED = "ncu does not record how often a region was opened"
 DURATION = "gpu__time_duration.sum"
 
 
@@ -134,8 +137,8 @@ def _regions(kernels: Sequence[Result], *, single: bool) -> Iterator[RegionRow]:
             inclusive_kernels=whole,
             exclusive_kernels=own,
             busy_ns=inclusive,
-            span_ns=inclusive,
-            instances=0,
+            span_ns=None,
+            instances=None,
         )
 
 
