@@ -215,9 +215,9 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "quantity": units.format_quantity,
     "intensity": units.format_intensity,
     "ms": units.format_ms,
+    "time": units.format_time,
     "number": number,
     "code": code,
     "plain": plain,
 }
 """Filters of perfkit's own, next to those of Jinja."""
-    "time": units.format_time,
