@@ -10,6 +10,7 @@ from generators.docstrings import inline
 from perfkit_core.schema.analysis import Comparison, Hotspots
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.base import Record
+from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment, RunIndex
@@ -25,6 +26,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("end2end", "`verify/end2end.json`", EndToEnd),
     ("metrics", "`metrics.json`", Metrics),
     ("regions", "`regions.json`", RegionsReport),
+    ("counters", "`ncu/regions/report.json`", CountersReport),
     ("session", "`session.json` of a pass", Session),
     ("run-sample", "a line of `samples.jsonl` of a `wall_clock` pass", RunSample),
     ("hotspots", "`perfkit hotspots --json`", Hotspots),

@@ -21,6 +21,7 @@ from perfkit_core.schema.run import RunIndex
 
 if TYPE_CHECKING:
     from perfkit_core.schema.analytic import AnalyticReport
+    from perfkit_core.schema.counters import CountersReport
     from perfkit_core.schema.metrics import Metrics
     from perfkit_core.schema.regions import RegionsReport
     from perfkit_core.schema.verify import VerifyReport
@@ -37,6 +38,7 @@ INPUTS = "inputs.yaml"
 METRICS = "metrics.json"
 REGIONS, REGIONS_PAGE = "regions.json", "regions.md"
 OPERATORS, KERNELS, KERNELS_TABLE = "operators.md", "kernels.md", "kernels.parquet"
+COUNTERS, COUNTERS_PAGE = "ncu/regions/report.json", "ncu/regions/report.md"
 SESSION = "session.json"
 """File in a pass's directory: what its worker saw."""
 REPORT = "report.md"
@@ -101,6 +103,17 @@ class Run:
         from perfkit_core.schema.regions import RegionsReport
 
         return self._listed(REGIONS, RegionsReport)
+
+    @cached_property
+    def counters(self) -> CountersReport | None:
+        """Hardware counters by kernel and region; None without a pass that read them.
+
+        Raises:
+            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+        """
+        from perfkit_core.schema.counters import CountersReport
+
+        return self._listed(COUNTERS, CountersReport)
 
     def _listed(
         self, name: str, kind: type[AnyRecord], check: Callable[[AnyRecord, RunIndex], str] | None = None
