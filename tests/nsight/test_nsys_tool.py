@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from perfkit_nsight.environment import minimal_environment
+from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.nsys_tool import find_nsys, usable_nsys
 
 from perfkit_core.errors import MissingError
@@ -62,3 +62,16 @@ def test_a_profiled_process_gets_no_secret() -> None:
     kept = {"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPATH", "HF_HOME"}
     assert set(minimal_environment(environ)) == kept
     assert set(minimal_environment(environ, "MY_SETTING, HF_TOKEN")) == kept | {"MY_SETTING", "HF_TOKEN"}
+
+
+def test_a_program_gets_everything_but_secrets() -> None:
+    secret = {
+        "HF_TOKEN": "x", "DB_PASS": "x", "MYSQL_PWD": "x", "GH_PAT": "x", "SSL_PASSPHRASE": "x", "AUTHORIZATION": "x",
+        "PROXY": "http://me:word@proxy:3128", "SETTING": "hf_" + "a" * 34, "OTHER": "AKIA" + "B" * 16,
+    }  # fmt: skip
+    plain = {
+        "PWD": "/w", "OLDPWD": "/w", "MY_SETTING": "y", "TOKENIZERS_PARALLELISM": "false", "GIT_AUTHOR_NAME": "me",
+        "URL": "http://host:8080/a@b", "KEYBOARD": "us", "COMPASS": "north", "SKIP": "sk-no", "EMPTY": "",
+    }  # fmt: skip
+    assert program_environment({**secret, **plain}) == plain
+    assert program_environment({**secret, **plain}, "HF_TOKEN,PROXY").keys() == plain.keys() | {"HF_TOKEN", "PROXY"}

@@ -1,10 +1,14 @@
-"""What of the environment a profiled process gets: nsys and ncu store all of it in their reports."""
+"""What of the environment a profiled process gets: nsys and ncu store all of it in their reports.
+
+A worker of perfkit's gets what perfkit knows that it needs. A program of the user's own gets everything but secrets: it
+would break without settings that nobody else knows of, and of the report only a copy is kept that has no environment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perfkit_core.privacy import is_secret
+from perfkit_core.privacy import is_secret, looks_secret
 
 _NAMES = frozenset(
     {
@@ -25,9 +29,26 @@ def minimal_environment(environ: Mapping[str, str], keep: str = "") -> dict[str,
         environ: The whole environment.
         keep: Further names, comma-separated, that the user wants passed on.
     """
-    wanted = {name.strip() for name in keep.split(",") if name.strip()}
+    wanted = _names(keep)
     return {
         name: value
         for name, value in environ.items()
         if name in wanted or ((name in _NAMES or name.startswith(_PREFIXES)) and not is_secret(name))
     }
+
+
+def program_environment(environ: Mapping[str, str], keep: str = "") -> dict[str, str]:
+    """Return everything but what is secret by its name or by the form of its value.
+
+    Args:
+        environ: The whole environment.
+        keep: Names, comma-separated, that the user wants passed on all the same.
+    """
+    wanted = _names(keep)
+    return {
+        name: value for name, value in environ.items() if name in wanted or not (is_secret(name) or looks_secret(value))
+    }
+
+
+def _names(text: str) -> set[str]:
+    return {name.strip() for name in text.split(",") if name.strip()}
