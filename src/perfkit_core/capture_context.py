@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
 from perfkit_core import __version__, rundir
+from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.regions import RegionRow, RegionsReport
@@ -37,12 +38,20 @@ class CaptureRow(NamedTuple):
     share: float
     flops: int | None
 
+    @property
+    def host_time_each(self) -> int | None:
+        """How long one of its ranges was open, in nanoseconds; None where the profiler does not tell."""
+        record = self.record
+        return round(record.host_time / record.instances) if record.host_time is not None and record.instances else None
+
 
 class KernelTotal(NamedTuple):
     """All runs of one kernel, copy, set or graph.
 
     Attributes:
         name: Its name.
+        readable: A name of 80 characters at most, unlike those of all others.
+        library: Library that it is of; empty when the name does not tell.
         kind: What it is.
         calls: How often it ran.
         total_ns: Time of all of them, in nanoseconds.
@@ -50,10 +59,60 @@ class KernelTotal(NamedTuple):
     """
 
     name: str
+    readable: str
+    library: str
     kind: str
     calls: int
     total_ns: int
     share: float
+
+    @property
+    def mean_ns(self) -> int:
+        """Time of one run, in nanoseconds."""
+        return round(self.total_ns / max(1, self.calls))
+
+
+def has_device_work(profile: RegionsReport) -> bool:
+    """Whether anything ran on a device: where nothing did, the ranges' own time is what there is to show."""
+    return bool(profile.kernels or profile.totals.kernels)
+
+
+def largest_rows(rows: Sequence[RegionRow], count: int) -> list[RegionRow]:
+    """Return the regions with the most time, in the order that they had.
+
+    Args:
+        rows: Regions.
+        count: How many at most.
+    """
+
+    def size(row: RegionRow) -> tuple[int, int, int]:
+        work = row.inclusive_ns + row.inclusive_copies_time + row.graphs.inclusive_time
+        return work, row.inclusive_cpu_time, row.host_time or 0
+
+    ranked = sorted(range(len(rows)), key=lambda place: size(rows[place]), reverse=True)
+    return [rows[place] for place in sorted(ranked[:count])]
+
+
+def kernel_totals(profile: RegionsReport) -> tuple[KernelTotal, ...]:
+    """Return kernels, copies, sets and graphs by name, largest time first."""
+    merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for row in profile.kernels:
+        merged[row.name, row.kind][0] += row.calls
+        merged[row.name, row.kind][1] += row.total_ns
+    whole = sum(time for _, time in merged.values())
+    short = readable_names(name for name, kind in merged if kind == "kernel")
+    return tuple(
+        KernelTotal(
+            name=name,
+            readable=short[name] if kind == "kernel" else name,
+            library=library_of(name) if kind == "kernel" else "",
+            kind=kind,
+            calls=calls,
+            total_ns=time,
+            share=time / whole if whole else 0.0,
+        )
+        for (name, kind), (calls, time) in sorted(merged.items(), key=lambda item: (-item[1][1], item[0]))
+    )
 
 
 def _recorded_flops(analytic: AnalyticReport | None, profile: RegionsReport) -> dict[str, int]:
@@ -149,16 +208,24 @@ class CaptureContext:
     @cached_property
     def kernels(self) -> tuple[KernelTotal, ...]:
         """Kernels, copies, sets and graphs by name, largest time first."""
-        merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-        for row in () if self.profile is None else self.profile.kernels:
-            merged[row.name, row.kind][0] += row.calls
-            merged[row.name, row.kind][1] += row.total_ns
-        whole = sum(time for _, time in merged.values())
-        ranked = sorted(merged.items(), key=lambda item: (-item[1][1], item[0]))
-        return tuple(
-            KernelTotal(name=name, kind=kind, calls=calls, total_ns=time, share=time / whole if whole else 0.0)
-            for (name, kind), (calls, time) in ranked
-        )
+        return () if self.profile is None else kernel_totals(self.profile)
+
+    @cached_property
+    def device_work(self) -> bool:
+        """Whether anything ran on a device."""
+        return self.profile is not None and has_device_work(self.profile)
+
+    @cached_property
+    def is_marked(self) -> bool:
+        """Whether a region has the path of a module of the analytic view."""
+        known = set() if self.analytic is None else {module.path for module in self.analytic.modules}
+        return any(row.record.domain == OWN_DOMAIN and row.record.path in known for row in self.regions)
+
+    @cached_property
+    def largest_regions(self) -> tuple[CaptureRow, ...]:
+        """As many regions as a table shows, those with the most time, in order of first appearance."""
+        kept = {id(row) for row in largest_rows([row.record for row in self.regions], ROWS)}
+        return tuple(row for row in self.regions if id(row.record) in kept)
 
     @cached_property
     def shown(self) -> int:

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from perfkit_core.schema.regions import OperatorRow, RegionsReport
+from perfkit_core.capture_context import OWN_DOMAIN, KernelTotal, has_device_work, kernel_totals, largest_rows
+from perfkit_core.schema.regions import OperatorRow, RegionRow, RegionsReport
 from perfkit_core.units import format_share, format_time
 
-OWN_DOMAIN = "perfkit"
 TOP = 40
 """Rows of a table; the rest is added up in one more row."""
 
 
 def regions_page(report: RegionsReport) -> str:
     """Return ``regions.md``."""
-    totals = report.totals
-    timeline = any(row.host_time for row in report.regions)
-    on_device = _on_device(report) or timeline
-    total = totals.total_ns if on_device else totals.cpu_time
+    rows = [row for row in report.regions if row.device is None and row.process is None]
+    if not has_device_work(report) and any(row.host_time for row in rows):
+        return _page("Regions", report, _host_tables(rows))
+    on_device = bool(report.kernels)
+    timeline = any(row.host_time is not None for row in rows)
+    graphs = report.totals.graphs.count > 0
     columns = ["region", "instances", "inclusive", "exclusive", "share", "kernels"]
     columns += ["host time", "busy", "idle", "kernels each", "launches each"] if timeline else []
-    rows = []
-    for row in report.regions:
-        if row.device is not None or row.process is not None:
-            continue
-        shown = [
-            _code(row.path if row.domain == OWN_DOMAIN else f"{row.domain or 'default'}: {row.path}"),
-            "-" if row.instances is None else str(row.instances),
-            _time(row.inclusive_ns if on_device else row.inclusive_cpu_time),
-            _time(row.exclusive_ns if on_device else row.exclusive_cpu_time),
-            _part(row.exclusive_ns if on_device else row.exclusive_cpu_time, total),
-            str(row.inclusive_kernels),
-        ]
-        if timeline:
-            shown += [_time(row.host_time), _time(row.busy_ns), _time(row.idle_time)]
-            shown += [_each(row.kernels_per_instance), _each(row.launches_per_instance)]
-        rows.append(shown)
-    outside = totals.outside_ns if on_device else totals.cpu_outside_time
+    columns += ["graphs"] if graphs else []
+    total = report.totals.total_ns if on_device else report.totals.cpu_time
+    outside = report.totals.outside_ns if on_device else report.totals.cpu_outside_time
     fill = [""] * (len(columns) - 6)
     whole = [
         ["outside every region", "", "", _time(outside), _part(outside, total), "", *fill],
-        ["total", "", "", _time(total), "", str(totals.kernels), *fill],
+        ["total", "", "", _time(total), "", str(report.totals.kernels), *fill],
     ]
-    parts = [_table(columns, rows, whole)]
+    cells = [
+        _cells(row, total, on_device=on_device, timeline=timeline, graphs=graphs) for row in largest_rows(rows, TOP)
+    ]
+    parts = [_table(columns, cells, whole, left_out=len(rows) - len(cells))]
     if on_device:
         parts.insert(
             0, "Times of kernels. In every domain, exclusive ones and what is outside that domain add up to the total."
@@ -56,8 +47,51 @@ def regions_page(report: RegionsReport) -> str:
     return _page("Regions", report, parts)
 
 
+def _cells(row: RegionRow, total: int, *, on_device: bool, timeline: bool, graphs: bool) -> list[str]:
+    own = row.exclusive_ns if on_device else row.exclusive_cpu_time
+    shown = [
+        _region(row.domain, row.path),
+        _count(row.instances),
+        _time(row.inclusive_ns if on_device else row.inclusive_cpu_time),
+        _time(own),
+        _part(own, total),
+        str(row.inclusive_kernels),
+    ]
+    if timeline:
+        shown += [_time(row.host_time), _time(row.busy_ns), _time(row.idle_time)]
+        shown += [_each(row.kernels_per_instance), _each(row.launches_per_instance)]
+    return [*shown, _time(row.graphs.inclusive_time)] if graphs else shown
+
+
+def _host_tables(rows: Sequence[RegionRow]) -> Iterator[str]:
+    yield (
+        "No work on a device was recorded. Host time: how long the ranges were open on their threads, with everything "
+        "inside."
+    )
+    cells = [
+        (
+            _region(row.domain, row.path),
+            _count(row.instances),
+            _time(row.host_time),
+            _mean(row.host_time or 0, row.instances or 0),
+        )
+        for row in largest_rows(rows, TOP)
+    ]
+    yield _table(("region", "instances", "host time", "each"), cells, left_out=len(rows) - len(cells))
+
+
+def _region(domain: str, path: str) -> str:
+    return _code(path if domain == OWN_DOMAIN else f"{domain or 'default'}: {path}")
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
 def _each(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def operators_page(report: RegionsReport) -> str:
@@ -106,39 +140,61 @@ def operators_page(report: RegionsReport) -> str:
 
 
 def kernels_page(report: RegionsReport) -> str:
-    """Return ``kernels.md``: kernels, copies and sets by name, then by region."""
+    """Return ``kernels.md``: kernels, copies and sets by name and by library, then by region, and the full names."""
     if not report.kernels:
         return _page("Kernels", report, ["Nothing ran on a device."])
-    merged: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for row in report.kernels:
-        merged[row.kind, row.name][0] += row.calls
-        merged[row.kind, row.name][1] += row.total_ns
-    total = sum(values[1] for values in merged.values())
-    ranked = sorted(merged.items(), key=lambda entry: (-entry[1][1], entry[0]))
+    ranked = kernel_totals(report)
+    shown = {(kernel.kind, kernel.name): kernel.readable for kernel in ranked}
     whole = [
-        (_code(name), kind, str(calls), _time(time), _mean(time, calls), _part(time, total))
-        for (kind, name), (calls, time) in ranked
+        (
+            str(rank),
+            _code(kernel.readable),
+            kernel.library or ("-" if kernel.kind == "kernel" else kernel.kind),
+            str(kernel.calls),
+            _time(kernel.total_ns),
+            _time(kernel.mean_ns),
+            format_share(kernel.share),
+        )
+        for rank, kernel in enumerate(ranked, start=1)
     ]
     by_region = [
         (
             _code(row.region) if row.region else "outside",
-            _code(row.name),
+            _code(shown[row.kind, row.name]),
             row.grid,
             row.block,
             str(row.calls),
             _time(row.total_ns),
+            _mean(row.total_ns, row.calls),
         )
         for row in report.kernels
     ]
-    return _page(
-        "Kernels",
-        report,
-        [
-            _table(("kernel", "kind", "calls", "time", "mean", "share"), whole),
-            "## By region",
-            _table(("region", "kernel", "grid", "block", "calls", "time"), by_region),
-        ],
-    )
+    full = [
+        (str(rank), _code(kernel.name))
+        for rank, kernel in enumerate(ranked[:TOP], start=1)
+        if kernel.name != kernel.readable
+    ]
+    parts = [
+        _table(("rank", "kernel", "library", "calls", "total", "mean", "share"), whole),
+        "## By library",
+        _table(("library", "kernels", "calls", "total", "share"), list(_libraries(ranked))),
+        "## By region",
+        _table(("region", "kernel", "grid", "block", "calls", "total", "mean"), by_region),
+    ]
+    if full:
+        parts += ["## Full names", _table(("rank", "name"), full)]
+    return _page("Kernels", report, parts)
+
+
+def _libraries(ranked: Sequence[KernelTotal]) -> Iterator[tuple[str, ...]]:
+    """Yield a row per library; what is no kernel is a row by its kind."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for kernel in ranked:
+        values = sums[kernel.library or ("other" if kernel.kind == "kernel" else kernel.kind)]
+        values[:] = values[0] + 1, values[1] + kernel.calls, values[2] + kernel.total_ns
+    total = sum(time for _, _, time in sums.values())
+    for library, (kernels, calls, time) in sorted(sums.items(), key=lambda item: (-item[1][2], item[0])):
+        yield library, str(kernels), str(calls), _time(time), _part(time, total)
 
 
 def _on_device(report: RegionsReport) -> bool:
@@ -155,12 +211,18 @@ def _page(title: str, report: RegionsReport, parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in (head, notes, *parts) if part) + "\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[Sequence[str]] = ()) -> str:
-    """Return a table of the first rows and those of the whole, which are always shown."""
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[Sequence[str]] = (), *, left_out: int = 0
+) -> str:
+    """Return a table of the first rows and those of the whole, which are always shown.
+
+    Args:
+        left_out: Rows with less time that ``rows`` does not have.
+    """
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in [*rows[:TOP], *whole]]
-    text = "\n".join(lines)
-    return text if len(rows) <= TOP else f"{text}\n\n{len(rows) - TOP} more rows are in `regions.json`."
+    text, more = "\n".join(lines), len(rows[TOP:]) + left_out
+    return f"{text}\n\n{more} more rows, each with less time, are in `regions.json`." if more else text
 
 
 def _time(value: int | None) -> str:

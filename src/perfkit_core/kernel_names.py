@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from perfkit_core.texts import visible
+
 LONGEST: Final = 80
 """Characters of a readable name at most."""
 
@@ -97,11 +99,11 @@ def readable(name: str) -> str:
     parts = _taken_apart(name)
     function = parts.function.rpartition("::")[2]
     if function in _WRAPPERS and parts.arguments:
-        return _cut(_unwrapped(parts))
+        return shortened(_unwrapped(parts))
     shape = _ELEMENTWISE.fullmatch(function)
     operation = _operation(parts.arguments) if shape else ""
     if shape and operation:
-        return _cut(f"{shape['shape']}: {operation}")
+        return shortened(f"{shape['shape']}: {operation}")
     return _with_arguments(function, parts.arguments)
 
 
@@ -119,11 +121,11 @@ def readable_names(names: Iterable[str]) -> dict[str, str]:
     for short, members in groups.items():
         endings = _differences(members) if len(members) > 1 else [""]
         for name, ending in zip(members, endings, strict=True):
-            wanted = _cut(short, LONGEST - len(ending)) + ending
+            wanted = shortened(short, LONGEST - len(ending)) + ending
             number = 1
             while ending and wanted in taken:
                 number += 1
-                wanted = _cut(short, LONGEST - len(ending) - 8) + f"{ending} #{number}"
+                wanted = shortened(short, LONGEST - len(ending) - 8) + f"{ending} #{number}"
             taken.add(wanted)
             found[name] = wanted
     return found
@@ -148,17 +150,13 @@ def _taken_apart(name: str) -> _Parts:
 
 def _normal(name: str) -> str:
     """Return a name without what compilers write differently: casts of numbers, unnamed namespaces, spaces."""
-    text = " ".join(_printable(name).split())
+    text = visible(" ".join(name.split()))
     text = _NOISE.sub("", text)
     text = _CAST.sub(lambda found: "" if found[1] != "bool" else "bool:", text)
     text = text.replace("bool:1", "true").replace("bool:0", "false").replace("bool:", "")
     text = _TYPES.sub(lambda found: "bf16" if "loat16" in found[1] else "fp16", text)
     text = text.replace("> >", ">>")
     return re.sub(r"^(?:void|static|__global__)\s+", "", text)
-
-
-def _printable(name: str) -> str:
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] if not one.isspace() else " " for one in name)
 
 
 def _of_mangled(text: str) -> _Parts:
@@ -251,7 +249,7 @@ def _unwrapped(parts: _Parts) -> str:
 def _with_arguments(function: str, arguments: Sequence[str]) -> str:
     """Return a function and as many of its arguments, each by its own name, as there is room for."""
     if not arguments or len(function) > LONGEST - 8:
-        return _cut(function)
+        return shortened(function)
     shown: list[str] = []
     for place, argument in enumerate(arguments):
         tail = "" if place == len(arguments) - 1 else f", {_ELLIPSIS}"
@@ -266,7 +264,7 @@ def _essence(argument: str) -> str:
     """Return the last part of the name of a type or function, without its own arguments."""
     end = next((place for place, character in enumerate(argument) if character in _OPENING), len(argument))
     head = argument[:end].removesuffix("const").strip()
-    return _cut(head.rpartition("::")[2] or head or _ELLIPSIS, 40)
+    return shortened(head.rpartition("::")[2] or head or _ELLIPSIS, 40)
 
 
 def _differences(names: Sequence[str]) -> list[str]:
@@ -282,7 +280,7 @@ def _differences(names: Sequence[str]) -> list[str]:
     return [f" #{number}" for number in range(1, len(names) + 1)]
 
 
-def _cut(text: str, longest: int = LONGEST) -> str:
+def shortened(text: str, longest: int = LONGEST) -> str:
     """Return a text with its middle left out where it is too long: both ends tell kernels apart."""
     if len(text) <= longest:
         return text

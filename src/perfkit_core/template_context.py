@@ -23,6 +23,7 @@ from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import RunIndex
 from perfkit_core.schema.verify import VerifyReport
 from perfkit_core.stage_table import MeasuredRow, MemoryRow, measured_rows, memory_rows
+from perfkit_core.texts import visible
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -194,7 +195,7 @@ def number(value: float) -> str:
 
 def code(value: object) -> str:
     """A name as markdown code that is safe in a table cell, whatever characters it has."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
+    text = visible(" ".join(str(value).split())).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     space = " " if "`" in text else ""
     return f"{fence}{space}{text}{space}{fence}" if text else ""
@@ -202,7 +203,7 @@ def code(value: object) -> str:
 
 def plain(value: object) -> str:
     """Text in one line, with the characters that markdown or HTML would interpret made harmless."""
-    text = " ".join(str(value).split())
+    text = visible(" ".join(str(value).split()))
     return "".join(f"\\{character}" if character in "\\`*[]<>|#" else character for character in text)
 
 

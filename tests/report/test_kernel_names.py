@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfkit_core.kernel_names import LONGEST, library_of, readable, readable_names
+from perfkit_core.texts import visible
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 TABLES = sorted(RESULTS.glob("*/*/kernels.parquet"))
@@ -94,5 +95,8 @@ def test_any_text_is_short_printable_and_told_apart(names: set[str]) -> None:
     shown = readable_names(names)
     assert set(shown) == names
     assert len(set(shown.values())) == len(names)
-    assert all(len(short) <= LONGEST and short.isprintable() for short in shown.values())
+    assert all(
+        len(short) <= LONGEST and visible(short) == short and short == " ".join(short.split())
+        for short in shown.values()
+    )
     assert all(isinstance(library_of(name), str) for name in names)

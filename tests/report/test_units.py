@@ -48,7 +48,17 @@ def test_counts_shares_changes_and_intensity():
     assert number(14288491584) == "14 288 491 584"
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(None, "-"), (0, "0 ns"), (380, "380 ns"), (999, "999 ns"), (1000, "1.000 µs"), (2112, "2.112 µs"),
+     (999_960, "1.000 ms"), (12_300_000, "12.30 ms"), (74_101_000_000, "74.10 s"), (-1500, "-1.500 µs")],
+)  # fmt: skip
+def test_times_have_the_unit_that_fits(nanoseconds, text):
+    assert units.format_time(nanoseconds) == text
+
+
 def test_names_cannot_break_out_of_a_markdown_table():
     assert code("a|b") == "`a\\|b`"
+    assert (code("\x1b[2Ja"), plain("\x1bc\u202e")) == ("`\\x1b[2Ja`", "\\\\x1bc\\\\u202e")
     assert code("a`b\nc") == "`` a`b c ``"
     assert plain("<b>x</b> | *y*\n") == "\\<b\\>x\\</b\\> \\| \\*y\\*"

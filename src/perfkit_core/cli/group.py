@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 import click
 
 import perfkit_core
-from perfkit_core.cli.streams import flush, reserved_output, visible
+from perfkit_core.cli.streams import flush, reserved_output
 from perfkit_core.errors import INTERRUPTED, PerfkitError, ToolError, UsageError, nearest, one_line
+from perfkit_core.texts import visible
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("perfkit_core.cli.run", "Analyse a model on a workload and write a run directory."),

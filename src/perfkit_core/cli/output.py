@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.cli.streams import discard, output, visible
+from perfkit_core.cli.streams import discard, output
+from perfkit_core.texts import visible
 
 if TYPE_CHECKING:
     from perfkit_core.schema.base import Record
@@ -34,6 +36,11 @@ def emit_json(content: Record | Mapping[str, Any] | list[Any]) -> None:
     """Print a record or plain values as JSON in ASCII."""
     plain = content if isinstance(content, Mapping | list) else content.as_dict()
     emit(json.dumps(plain, indent=2, allow_nan=False))
+
+
+def width() -> int | None:
+    """Return the columns of the terminal; None where the output is no terminal and lines may have any length."""
+    return shutil.get_terminal_size().columns if output().isatty() else None
 
 
 def emit_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:

@@ -107,10 +107,10 @@ def _limits(results: Sequence[Result], kernels: Sequence[Result]) -> Iterator[st
     yield SERIAL
     untimed = sum(one.duration_ns is None for one in kernels)
     if untimed:
-        yield f"{untimed} of {len(kernels)} kernels have no duration: {DURATION} was not collected"
+        yield f"Of {len(kernels)} kernels {untimed} without a duration: {DURATION} was not collected"
     if len(kernels) < len(results):
         whole = len(results) - len(kernels)
-        yield f"{whole} results are of ranges or graphs as a whole; they are in launches.json, not among kernels"
+        yield f"Ranges or graphs profiled as a whole: {whole}, of which launches.json has the metrics; they are no kernels"
     if any(one.paths() for one in kernels):
         yield UNCOUNTED
     else:
