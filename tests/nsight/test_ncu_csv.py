@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from perfkit_nsight.ncu_csv import load, rows, sniff, stacks_of
 from perfkit_nsight.tables import nanoseconds, number, plain
 
-from perfkit_core.errors import DamagedFileError
+from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext
 from perfkit_core.options import Options
 
@@ -160,6 +160,7 @@ def test_pytorch_ranges_are_grouped_without_their_numbers(read):
 
 
 DAMAGED = {
+    "cut off in the header": RAW[: RAW.index("Kernel Name") + 4],
     "cut off in a cell": RAW[: RAW.index("1,203.25") + 3],
     "cut off in a row": RAW[: RAW.index('"1.5"') - 1] + "\n",
     "no kernels": text_of([*FACTS, "x"], [""] * len(FACTS) + ["ns"]),
@@ -174,6 +175,31 @@ def test_damaged_files_are_refused(read, case):
     with pytest.raises(DamagedFileError) as caught:
         read(DAMAGED[case])
     assert caught.value.fix
+
+
+PRINTED = """==PROF== Disconnected from process 71
+[71] python@127.0.0.1
+  add(const float *, float *, int) (196, 1, 1)x(256, 1, 1), Context 1, Stream 7, Device 0, CC 9.0
+    Section: GPU Speed Of Light Throughput
+    ----------------------- ----------- ------------
+    Metric Name             Metric Unit Metric Value
+    ----------------------- ----------- ------------
+    Duration                         us         3.30
+"""
+
+
+def test_output_made_for_reading_names_the_option(tmp_path, read):
+    assert sniff(tmp_path, PRINTED.encode())
+    with pytest.raises(MissingError, match="made for reading") as refused:
+        read(PRINTED)
+    assert "--csv" in refused.value.fix
+
+
+def test_what_powershell_writes_is_read(tmp_path, read):
+    path = tmp_path / "power.csv"
+    path.write_bytes(RAW.replace("\n", "\r\n").encode("utf-16"))
+    assert sniff(path, path.read_bytes()[:1001])
+    assert load(ImportContext(path=path, options=Options())).report == read(RAW).report
 
 
 def test_other_tables_are_not_taken_for_it(tmp_path):

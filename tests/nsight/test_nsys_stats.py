@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from perfkit_nsight.attribution import attribute
+from perfkit_nsight.csv_scrub import scrub_stats
 from perfkit_nsight.nsys_stats import UNTOLD, blocks_of, load, sniff
 from perfkit_nsight.nsys_tables import read_export
 
@@ -86,6 +87,52 @@ def test_kernels_alone_do_not_say_what_is_outside(read):
     assert (report.totals.outside_ns, report.totals.unattributed, report.totals.outside_by_domain) == (None, {}, {})
     assert [(row.path, row.exclusive_ns) for row in report.regions] == [(UNTOLD, report.totals.total_ns)]
     assert any("inside or outside of regions is unknown" in limit for limit in report.limits)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_powershell_writes_is_read(encoding, tmp_path, read):
+    path = tmp_path / "power.csv"
+    path.write_bytes((KERNELS + RANGES).replace("\n", "\r\n").encode(encoding))
+    assert sniff(path, path.read_bytes()[:301])
+    assert load(ImportContext(path=path, options=Options())).report == read(KERNELS + RANGES).report
+    path.write_bytes(path.read_bytes()[:-3] + b"\xd8\x00"[: 1 + (encoding == "utf-8-sig")])
+    with pytest.raises(DamagedFileError, match="cut off" if encoding == "utf-16" else "no UTF-8"):
+        load(ImportContext(path=path, options=Options()))
+
+
+PRINTED = """Processing [a.sqlite] with [/opt/nsys/reports/gpukernsum.py]...
+
+ ** CUDA GPU Kernel Summary (gpukernsum):
+
+ Time (%)  Total Time (ns)  Instances  Avg (ns)  Name
+ --------  ---------------  ---------  --------  ------
+     62.9           121855          5   24371.0  nvjet_
+"""
+
+
+@pytest.mark.parametrize("text", [PRINTED, PRINTED[PRINTED.index(" **") :], PRINTED[PRINTED.index(" Time") :]])
+def test_tables_made_for_reading_name_the_option(text, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    assert sniff(path, text.encode())
+    for use in (lambda: load(ImportContext(path=path, options=Options())), lambda: scrub_stats(path, tmp_path / "b")):
+        with pytest.raises(MissingError, match="made for reading") as refused:
+            use()
+        assert "--format csv" in refused.value.fix
+
+
+@pytest.mark.parametrize("end", ["Total Ti", "Instances", "(us)", "...", "75.0", "mm<float>"])
+def test_a_file_that_ends_anywhere_in_its_first_rows_is_said_to_be_cut_off(end, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(KERNELS[: KERNELS.index(end) + len(end)])
+    assert sniff(path, path.read_bytes())
+    with pytest.raises(DamagedFileError, match="cut off"):
+        load(ImportContext(path=path, options=Options()))
+
+
+def test_a_last_row_without_an_end_of_line_may_be_cut_off(read):
+    assert any("may be cut off" in note for note in read(KERNELS[: KERNELS.index("relu") + 2]).notes)
+    assert not any("cut off" in note for note in read(KERNELS).notes)
 
 
 def test_what_the_tables_do_not_tell_is_null(read):

@@ -33,7 +33,7 @@ def scrub_ncu(path: Path, output: Path) -> Sequence[str]:
         named = zip(header, row, strict=True)
         writer.writerow([REMOVED if name in _PRIVATE and cell else _short(cell) for name, cell in named])
     output.write_text(text.getvalue(), encoding="utf-8")
-    return ("lines around the table, names of processes and hosts, and directories were removed",)
+    return ("what was removed: lines around the table, names of processes and hosts, directories",)
 
 
 def scrub_stats(path: Path, output: Path) -> Sequence[str]:
@@ -44,15 +44,18 @@ def scrub_stats(path: Path, output: Path) -> Sequence[str]:
 
     Raises:
         DamagedFileError: A table is cut off.
+        MissingError: It is no CSV.
     """
+    found = read_text(path)
+    nsys_stats.check_whole(path, found)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    for block in nsys_stats.blocks_of(read_text(path)):
+    for block in nsys_stats.blocks_of(found):
         text.write(f"Processing [{REMOVED}] with [{block.name}.py]... \n" if block.name else "")
         writer.writerows([_short(cell) for cell in row] for row in rows_of(path, block.lines, again=nsys_stats.AGAIN))
         text.write("\n")
     output.write_text(text.getvalue(), encoding="utf-8")
-    return ("lines around the tables and directories were removed",)
+    return ("what was removed: lines around the tables, names of files, directories",)
 
 
 def _short(cell: str) -> str:

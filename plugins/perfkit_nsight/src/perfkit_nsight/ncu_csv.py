@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perfkit_core.errors import DamagedFileError
+from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext, Imported
-from perfkit_nsight.results import DURATION, Result, columns_of, report_of
-from perfkit_nsight.tables import nanoseconds, number, plain, read_text, rows_of
+from perfkit_nsight.results import DURATION, Counters, Result, columns_of, report_of
+from perfkit_nsight.tables import nanoseconds, number, plain, read_text, rows_of, text_of
 
 _HEADER = re.compile(r'^"?ID"?,.*"?Kernel Name"?', re.MULTILINE)
+_BEGUN = re.compile(r'^"?ID"?,"?Process ID"?,', re.MULTILINE)
+_PRINTED = re.compile(r"^ {4}Section: \w|^ {2}\S.* \(\d+, \d+, \d+\)x\(\d+, \d+, \d+\), Context \d+", re.MULTILINE)
+"""A section or a kernel in ncu's own format for reading, which is the default."""
 _FACTS = frozenset(
     {"ID", "Process ID", "Process Name", "Host Name", "Kernel Name", "Context", "Stream", "Block Size", "Grid Size",
      "Device", "CC"}
@@ -27,8 +30,9 @@ AGAIN = "write it again: ncu --import REPORT.ncu-rep --csv --page raw --nvtx"
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """Tell whether a file has the table of ``ncu --csv`` near its beginning."""
-    return _HEADER.search(head.decode("utf-8", "replace").lstrip("\ufeff").replace("\r\n", "\n")) is not None
+    """Tell whether a file is output of ``ncu``, CSV or made for reading."""
+    text = text_of(head)
+    return any(one.search(text) for one in (_HEADER, _BEGUN, _PRINTED))
 
 
 @dataclass
@@ -46,6 +50,8 @@ def load(context: ImportContext) -> Imported:
     Raises:
         DamagedFileError: There is none, or it is cut off.
     """
+    from perfkit_nsight.counter_report import importing
+
     header, cells = rows(context.path)
     table = _details(context.path, header, cells) if "Metric Name" in header else _raw(context.path, header, cells)
     if not table.results:
@@ -53,9 +59,11 @@ def load(context: ImportContext) -> Imported:
     limits = ["Made from the CSV output of ncu, which rounds values"]
     if any(one.device < 0 for one in table.results):
         limits.append("The table does not say which device a kernel ran on: -1 stands for it")
-    report = report_of(table.results, profiler=f"{_TOOL} (CSV output)", limits=limits)
-    files = {"launches.json": columns_of(table.results, list(_metrics(table)), table.rules)}
-    return Imported(tool=_TOOL, report=report, files=files)
+    profiler = f"{_TOOL} (CSV output)"
+    found = Counters(profiler=profiler, results=table.results, metrics=list(_metrics(table)), rules=table.rules)
+    report = report_of(table.results, profiler=profiler, limits=limits)
+    files = {"launches.json": columns_of(table.results, found.metrics, found.rules)}
+    return Imported(tool=_TOOL, report=report, files=files, counters=importing(found, context.options))
 
 
 def rows(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -63,10 +71,15 @@ def rows(path: Path) -> tuple[list[str], list[list[str]]]:
 
     Raises:
         DamagedFileError: There is none, or it is cut off.
+        MissingError: It is output of ncu, but no CSV.
     """
-    text = read_text(path).replace("\r\n", "\n")
+    text = read_text(path)
     found = _HEADER.search(text)
     if found is None:
+        if _BEGUN.search(text):
+            raise DamagedFileError(f"{path} is cut off: it ends in the header of the table", fix=AGAIN)
+        if _PRINTED.search(text):
+            raise MissingError(f"{path} is output of ncu made for reading, not CSV", fix=AGAIN)
         raise DamagedFileError(f"{path} has no table of ncu --csv", fix=AGAIN)
     found_rows = rows_of(path, text[found.start() :].splitlines(keepends=True), again=AGAIN)
     header, kept = next(found_rows), []

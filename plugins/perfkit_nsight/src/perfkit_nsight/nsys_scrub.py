@@ -90,7 +90,7 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
         database.execute("COMMIT")
         suspects = list(_suspects(database, tables))
     return (
-        f"{len(tables)} tables copied: every number is kept, texts but the names of kernels, calls and ranges are not",
+        f"tables copied: {len(tables)}; every number was kept, and of the texts the names of kernels, calls and ranges",
         *suspects,
     )
 
@@ -155,4 +155,4 @@ def _suspects(database: sqlite3.Connection, tables: Sequence[str]) -> Iterator[s
             query = f'SELECT DISTINCT "{column}" FROM main."{table}" WHERE "{column}" IS NOT NULL'  # noqa: S608 - constants
             found += [str(value) for (value,) in database.execute(query) if _PATH.search(str(value))]
     if found:
-        yield f"{len(found)} names of ranges or kernels look like paths and were kept, such as {found[0]!r:.120}"
+        yield f"names of ranges or kernels that were kept and look like paths: {len(found)}, such as {found[0]!r:.120}"

@@ -12,13 +12,17 @@ from perfkit_core.importer import ImportContext, Imported
 from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, RegionTotals
 from perfkit_nsight.nsys_stats_lines import AGAIN, Line, Table, Work, count, is_marked, known, lines_of, time_of
 from perfkit_nsight.paths import segment
-from perfkit_nsight.tables import TIMES, plain, read_text, rows_of
+from perfkit_nsight.tables import TIMES, plain, read_text, rows_of, text_of
 
 __all__ = ["AGAIN", "Block", "Table", "blocks_of", "load", "sniff", "tables_of"]
 
 _TOOL = "Nsight Systems"
 _UNIT = re.compile(r"^(?P<name>.+?) \((?P<unit>[^()]+)\)$")
 _REPORT = re.compile(r"Processing .*?(?P<name>\w+)\.py")
+_BEGUN = re.compile(r"^Processing \[.+\] with \[.*\w\.py\]", re.MULTILINE)
+_SKIPPED = re.compile(r"^SKIPPED: ", re.MULTILINE)
+_PRINTED = re.compile(r"^ \*\* .+ \(\w+\):\s*$|^ *Time ?\(%\) {2,}\S", re.MULTILINE)
+"""Title or header of a table in nsys stats' own format for reading, which is the default."""
 KERNELS: Final = frozenset({"Total Time", "Instances", "Name"})
 RANGES: Final = frozenset({"NVTX Range", "Style", "Kern Inst", "Total Time", "Kernel Name"})
 UNTOLD: Final = "(not told by nsys stats)"
@@ -39,19 +43,22 @@ class Block(NamedTuple):
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """Tell whether a file has a header of ``nsys stats`` near its beginning."""
-    lines = head.decode("utf-8", "replace").lstrip("\ufeff").splitlines()
-    return any(_is_header(line) for line in lines) or any(line.startswith("SKIPPED: ") for line in lines)
+    """Tell whether a file is output of ``nsys stats``, of whatever format."""
+    text = text_of(head)
+    if any(_is_header(line) for line in text.splitlines()):
+        return True
+    return any(one.search(text) for one in (_SKIPPED, _PRINTED, _BEGUN))
 
 
 def load(context: ImportContext) -> Imported:
     """Read all reports; kernels and, where ``nvtx_kern_sum`` is among them, regions.
 
     Raises:
-        MissingError: There is neither ``cuda_gpu_kern_sum`` nor ``nvtx_kern_sum``.
+        MissingError: There is neither ``cuda_gpu_kern_sum`` nor ``nvtx_kern_sum``, or it is no CSV.
         DamagedFileError: There is no table, or one is cut off.
     """
     text = read_text(context.path)
+    check_whole(context.path, text)
     tables = list(tables_of(context.path, text))
     skipped = [line.strip() for line in text.splitlines() if line.startswith("SKIPPED: ")]
     if not any(table.rows for table in tables):
@@ -59,12 +66,32 @@ def load(context: ImportContext) -> Imported:
         raise DamagedFileError(f"{context.path} holds no measurements: {why}", fix=AGAIN)
     kernels = next((table for table in tables if set(table.units) >= KERNELS and _is_of_kernels(table)), None)
     ranges = next((table for table in tables if set(table.units) >= RANGES), None)
-    notes = [f"{len(skipped)} reports were skipped by nsys stats"] if skipped else []
+    notes = [f"nsys stats skipped reports: {len(skipped)}"] if skipped else []
+    if not text.endswith("\n"):
+        notes.append("The file ends without an end of line: its last row may be cut off")
     if kernels is None and ranges is None:
         names = ", ".join(table.name or "one without a name" for table in tables)
         raise MissingError(f"{context.path} has no table of kernels; its tables are: {names}", fix=AGAIN)
     report = _report(context.path, kernels, ranges)
     return Imported(tool=_TOOL, report=report, files={"tables.json": {"tables": _plain(tables)}}, notes=notes)
+
+
+def check_whole(path: Path, text: str) -> None:
+    """Refuse what has no rows to read.
+
+    Raises:
+        MissingError: It is a table made for reading.
+        DamagedFileError: It ends before the rows of a table.
+    """
+    if any(_is_header(line) for line in text.splitlines()):
+        lines = text.splitlines()
+        if _is_header(lines[-1]) and not text.endswith("\n"):
+            raise DamagedFileError(f"{path} is cut off: it ends in the header of a table", fix=AGAIN)
+        return
+    if _PRINTED.search(text):
+        raise MissingError(f"{path} is a table of nsys stats made for reading, which cuts names off", fix=AGAIN)
+    if _BEGUN.search(text) and not _SKIPPED.search(text):
+        raise DamagedFileError(f"{path} is cut off: it ends before the rows of its first table", fix=AGAIN)
 
 
 def tables_of(path: Path, text: str) -> Iterator[Table]:
@@ -170,7 +197,10 @@ def _limits(
     if again := sorted({line.name for line in lines if line.again}):
         yield f"Ranges that nest in themselves count a kernel's inclusive time once for each: {', '.join(again)}"
     if not is_marked(ranges) and any(line.domain for line in lines):
-        yield "What stands before a colon is taken as the domain: the table does not tell it from a name with a colon"
+        yield (
+            "What stands before a colon is taken as the domain, as nsys 2022.4 and older write it: range 'b' of domain "
+            "'a' and a range that is itself named 'a:b' look the same"
+        )
     if kernels is None:
         several = [held for held in places.values() if sum(bool(line.style) for line in held) > 1]
         if several:

@@ -33,6 +33,8 @@ class Result:
         duration_ns: Its time; None when it was not collected.
         is_kernel: False for a range or graph profiled as a whole.
         stacks: Open push/pop ranges by domain, outermost first.
+        mangled: Name as it is in the program; empty when unknown.
+        passes: How often it was replayed; None when unknown.
     """
 
     number: int
@@ -45,6 +47,8 @@ class Result:
     duration_ns: int | None = None
     is_kernel: bool = True
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mangled: str = ""
+    passes: int | None = None
 
     def paths(self) -> dict[str, tuple[str, ...]]:
         """Return its regions' paths by domain, outermost first; domains without an open range are left out."""
@@ -54,6 +58,23 @@ class Result:
             if segments:
                 found[domain] = tuple("/".join(segments[: depth + 1]) for depth in range(len(segments)))
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """What was read from a kernel profiler's file.
+
+    Attributes:
+        profiler: What recorded it.
+        results: Launches, and ranges replayed as a whole.
+        metrics: Their metrics, as ``launches.json`` has them.
+        rules: What the profiler's rules said, as ``launches.json`` has it.
+    """
+
+    profiler: str
+    results: Sequence[Result]
+    metrics: Sequence[Mapping[str, Any]]
+    rules: Sequence[Mapping[str, Any]] = ()
 
 
 def report_of(results: Sequence[Result], *, profiler: str, limits: Iterable[str]) -> RegionsReport:
@@ -110,7 +131,7 @@ def _limits(results: Sequence[Result], kernels: Sequence[Result]) -> Iterator[st
         yield f"Of {len(kernels)} kernels {untimed} without a duration: {DURATION} was not collected"
     if len(kernels) < len(results):
         whole = len(results) - len(kernels)
-        yield f"Ranges or graphs profiled as a whole: {whole}, of which launches.json has the metrics; they are no kernels"
+        yield f"Ranges or graphs profiled as a whole: {whole}; launches.json has their metrics, and they are no kernels"
     if any(one.paths() for one in kernels):
         yield UNCOUNTED
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ TIMES: Final[Mapping[str, int]] = {
 ABSENT: Final = frozenset({"", "n/a", "nan", "-nan", "inf", "-inf"})
 """What stands in place of a number that there is not."""
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _LARGEST_EXPONENT = 300
@@ -55,17 +57,25 @@ def nanoseconds(text: str, unit: str) -> int | None:
     return None if found is None or factor is None else int((found * factor).to_integral_value())
 
 
+def text_of(head: bytes) -> str:
+    """Return the beginning of a file as text, to look at: what is no text is replaced."""
+    return head.decode("utf-16" if head.startswith(_UTF_16) else "utf-8-sig", "replace").replace("\r\n", "\n")
+
+
 def read_text(path: Path) -> str:
-    """Return the text of a file.
+    """Return the text of a file, UTF-8 or, as PowerShell redirects output, UTF-16 with its mark.
 
     Raises:
         MissingError: It cannot be read.
-        DamagedFileError: It is no UTF-8 text.
+        DamagedFileError: It is neither.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DamagedFileError(f"{path} is no UTF-8 text", fix="write it again, without converting it") from None
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        whole = "UTF-16 text that is cut off or damaged" if error.encoding.startswith("utf-16") else "no UTF-8 text"
+        raise DamagedFileError(f"{path} is {whole}", fix="write it again, without converting it") from None
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", fix="check the path") from None
 
