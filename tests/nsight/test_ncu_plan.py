@@ -1,0 +1,150 @@
+"""Which kernels ncu is told to measure, and how many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import ncu_report
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from perfkit_nsight.ncu_options import NcuOptions
+from perfkit_nsight.ncu_plan import MeasuringPlan, function_of, plan_kernels, plan_ranges, selection
+
+from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, RegionTotals
+
+NAMES = ("void a::f<int>(int)", "void a::f<float>(float)", "nvjet_tst", "ncclDevKernel_AllReduce", "void g(char*)")
+
+
+def _kernel(name: str, total: int, *, grid: str = "1,1,1", region: str = "decode", calls: int = 1) -> KernelRow:
+    return KernelRow(
+        region=region, device=0, kind="kernel", name=name, grid=grid, block="32,1,1", calls=calls, total_ns=total
+    )
+
+
+def _region(path: str, *, domain: str = "perfkit", instances: int = 1) -> RegionRow:
+    return RegionRow(
+        domain=domain,
+        path=path,
+        process=None,
+        device=None,
+        inclusive_ns=0,
+        exclusive_ns=0,
+        inclusive_kernels=0,
+        exclusive_kernels=0,
+        busy_ns=0,
+        span_ns=0,
+        instances=instances,
+    )
+
+
+def _timeline(kernels: Sequence[KernelRow], regions: Sequence[RegionRow] = ()) -> RegionsReport:
+    total = sum(row.total_ns for row in kernels)
+    totals = RegionTotals(
+        kernels=sum(row.calls for row in kernels), total_ns=total, outside_ns=0, unattributed={}, busy_ns=total
+    )
+    return RegionsReport(profiler="test", limits=(), regions=tuple(regions), totals=totals, kernels=tuple(kernels))
+
+
+def _plan(
+    kernels: Sequence[KernelRow], *, passes: int = 4, limit: float | None = None, known: bool = False, **options: object
+) -> MeasuringPlan:
+    symbols = {name: f"_Z{place}" for place, name in enumerate(NAMES)} if known else {}
+    return plan_kernels(
+        _timeline(kernels),
+        NcuOptions.model_validate(options),
+        passes=passes,
+        run_seconds=10.0,
+        limit=limit,
+        symbols=symbols,
+    )
+
+
+def test_the_longest_are_taken_until_they_make_up_the_part() -> None:
+    plan = _plan([_kernel("nvjet_tst", 80), _kernel("void g(char*)", 15), _kernel("void a::f<int>(int)", 5)])
+    assert plan.patterns == ("g|_Z.*1g.*", "nvjet_tst|_Z.*9nvjet_tst.*")
+    assert plan.covered == pytest.approx(0.95)
+
+
+def test_every_launch_of_a_function_is_announced_when_only_its_name_is_known() -> None:
+    plan = _plan([_kernel(NAMES[0], 99), _kernel(NAMES[1], 1), _kernel(NAMES[1], 0, grid="2,1,1")])
+    assert plan.launches == 3
+    assert "3 launches x 4 passes = 12" in plan.announcement()
+
+
+def test_one_kernel_of_a_template_alone_is_chosen_when_its_symbol_is_known() -> None:
+    plan = _plan([_kernel(NAMES[0], 99), _kernel(NAMES[1], 1)], known=True)
+    assert (plan.patterns, plan.launches) == (("_Z0",), 1)
+
+
+def test_the_same_launch_in_two_regions_is_one() -> None:
+    plan = _plan([_kernel("nvjet_tst", 50, region="prefill"), _kernel("nvjet_tst", 50, region="decode")])
+    assert plan.launches == 1
+
+
+def test_collectives_are_left_out_and_said_to_be() -> None:
+    plan = _plan([_kernel("ncclDevKernel_AllReduce", 90), _kernel("nvjet_tst", 10)])
+    assert plan.patterns == ("nvjet_tst|_Z.*9nvjet_tst.*",)
+    assert plan.covered == pytest.approx(0.1)
+    assert any("NCCL" in note for note in plan.notes)
+
+
+def test_exclude_wins_and_a_pattern_that_matches_nothing_is_a_note() -> None:
+    kernels = [_kernel("nvjet_tst", 90), _kernel("void g(char*)", 10)]
+    plan = _plan(kernels, include="nvjet,g", exclude="nvjet,nothing")
+    assert plan.patterns == ("g|_Z.*1g.*",)
+    assert plan.notes == ("No kernel's name holds 'nothing' of ncu.exclude",)
+
+
+def test_only_kernels_of_the_region_count() -> None:
+    kernels = [_kernel("nvjet_tst", 90, region="prefill"), _kernel("void g(char*)", 10, region="decode/layers.1")]
+    plan = _plan(kernels, region="decode")
+    assert (plan.patterns, plan.covered, plan.include) == (("g|_Z.*1g.*",), 1.0, ("perfkit@decode/",))
+
+
+def test_what_does_not_fit_the_time_is_left_out_and_said_to_be() -> None:
+    second = 1_000_000_000
+    kernels = [_kernel("nvjet_tst", 50 * second), _kernel("void g(char*)", 40 * second)]
+    plan = _plan(kernels, limit=300.0)
+    assert plan.launches == 1
+    assert plan.seconds is not None and plan.seconds <= 300
+    assert "1 of 2 kernels are left out" in plan.notes[0]
+
+
+def test_ranges_are_the_outermost_or_the_named_one() -> None:
+    regions = [_region("A"), _region("A/A1"), _region("B", instances=2), _region("x", domain="other")]
+    timeline = _timeline([_kernel("nvjet_tst", 1)], regions)
+    outermost = plan_ranges(timeline, NcuOptions(), passes=3, run_seconds=2.0, again=True)
+    assert (outermost.include, outermost.ranges, outermost.seconds) == (("perfkit@A/", "perfkit@B/"), 3, 6.0)
+    named = plan_ranges(timeline, NcuOptions(region="A/A1"), passes=3, run_seconds=2.0, again=False)
+    assert (named.include, named.ranges) == (("perfkit@A/A1/",), 1)
+    foreign = plan_ranges(timeline, NcuOptions(region="x"), passes=1, run_seconds=2.0, again=False)
+    assert foreign.include == ("other@x/",)
+
+
+def test_the_selection_finds_its_kernels_in_a_real_report() -> None:
+    """By the function's name alone, among the mangled names that ncu recorded on an H200."""
+    folder = Path(__file__).parents[2] / "docs/results/2026-11-21-h200-ncu/names"
+    report = ncu_report.load_report(str(folder / "program.ncu-rep")).range_by_idx(0)
+    actions = [report.action_by_idx(place) for place in range(report.num_actions())]
+    names = {action.name(action.NameBase_MANGLED): action.name(action.NameBase_DEMANGLED) for action in actions}
+    assert len(names) == 9
+    for mangled, demangled in names.items():
+        pattern = selection(_plan([_kernel(demangled, 1)]).patterns).removeprefix("regex:")
+        found = {one for one in names if re.search(pattern, one)}
+        assert mangled in found
+        assert {function_of(names[one]) for one in found} == {function_of(demangled)}
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 10**12), st.sampled_from(["1,1,1", "2,1,1"]))))
+def test_a_plan_covers_what_it_says(rows: list[tuple[str, int, str]]) -> None:
+    kernels = [_kernel(name, total, grid=grid) for name, total, grid in rows]
+    plan = _plan(kernels)
+    total = sum(row.total_ns for row in kernels)
+    chosen = [row for row in kernels if plan.patterns and re.fullmatch("|".join(plan.patterns), function_of(row.name))]
+    assert plan.covered == pytest.approx(sum(row.total_ns for row in chosen) / total if total else 0.0)
+    assert plan.launches == len({(row.name, row.grid) for row in chosen})
+    eligible = sum(row.total_ns for row in kernels if "nccl" not in row.name)
+    assert sum(row.total_ns for row in chosen) >= 0.9 * eligible
