@@ -102,6 +102,8 @@ class PassContext:
         step: The pass at hand.
         directory: Directory of that pass in the run directory; holds logs and what the process left.
         devices: All known GPUs and their peaks.
+        notes: What the reader of the pass's results must know and the files it wrote do not say, one line each. The
+            backend appends; ``run.json`` keeps them with the pass, also where it fails, and every page shows them.
     """
 
     options: Options
@@ -110,6 +112,7 @@ class PassContext:
     step: Pass = Pass()
     directory: Path = Path()
     devices: Sequence[DeviceSpec] = ()
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 from perfkit_core.errors import UsageError, nearest
 from perfkit_core.machine import CPU, machine
@@ -15,6 +15,9 @@ from perfkit_core.registry import active_plugins, registry
 from perfkit_core.rundir import Run
 from perfkit_core.schema.base import REGIONS_SCHEMA
 from perfkit_core.settings import ResolvedSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    from perfkit_core.programs import Console
 
 StrPath = str | os.PathLike[str]
 
@@ -57,7 +60,9 @@ def exec_program(
     max_minutes: float | None = None,
     out: StrPath | None = None,
 ) -> Run:
-    """Measure a program under a profiler that wraps it, as ``perfkit exec`` does; its output is kept in the run.
+    """Measure a program under a profiler that wraps it, as ``perfkit exec`` does.
+
+    The program reads nothing, and its output is kept in the run.
 
     A program or profiler that fails does not raise: look at ``index.status``, ``index.error`` and ``index.exit_code``.
 
@@ -116,14 +121,12 @@ def exec_resolved(
     backend: str,
     settings: Settings,
     *,
-    output: IO[bytes] | None = None,
-    errors: IO[bytes] | None = None,
+    console: Console | None = None,
 ) -> Run:
     """Do what ``exec_program`` does, with settings that are merged already.
 
     Args:
-        output: Where what the program prints is shown as it comes; None shows nothing.
-        errors: Where its standard error is shown; beside the rest by default.
+        console: What the program reads, and where its output is shown; by default it reads and shows nothing.
     """
     from perfkit_core import executing, rundir
     from perfkit_core.options import build_options
@@ -139,7 +142,7 @@ def exec_resolved(
     if settings.out is not None:
         rundir.check_out(settings.out)
     devices = [item.spec for item in found.devices()]
-    return executing.execute(program, settings, active_plugins(found), devices, output, errors)
+    return executing.execute(program, settings, active_plugins(found), devices, console)
 
 
 def summary(run: Run) -> dict[str, Any]:

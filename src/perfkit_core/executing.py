@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import IO
 
 import perfkit_core
 from perfkit_core import driver, rundir
 from perfkit_core.backend import Machine, MeasureOptions, PassContext, WrappingBackend
 from perfkit_core.choosing import checked_backend
+from perfkit_core.emitted import collect_emitted
 from perfkit_core.environment import environment
 from perfkit_core.errors import (
     INTERRUPTED,
@@ -27,13 +26,16 @@ from perfkit_core.errors import (
     message_of,
     one_line,
 )
-from perfkit_core.launch import run_program
 from perfkit_core.marking import MARK
 from perfkit_core.options import Options
+from perfkit_core.programs import Console, check_program, run_program
 from perfkit_core.rundir import Run, RunWriter
 from perfkit_core.schema.run import PassRecord, PassStatus, PluginRecord, RunIndex
 from perfkit_core.settings import Settings
 from perfkit_core.specs import BackendSpec, DeviceSpec
+
+KEEP = "keep_env"
+"""Parameter of a backend that names environment variables to pass on."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def prepare(argv: Sequence[str], spec: BackendSpec, distribution: str, options: 
 
     Raises:
         UsageError: There is no command, or the backend measures workloads of models alone.
-        MissingError: The program is not there, or the machine lacks what the backend needs.
+        MissingError: The program is not there or cannot be executed, or the machine lacks what the backend needs.
         ToolError: The backend itself is at fault.
     """
     if not argv:
@@ -75,8 +77,7 @@ def prepare(argv: Sequence[str], spec: BackendSpec, distribution: str, options: 
         )
     if problems:
         raise MissingError(f"backend {spec.name!r} cannot run here: {problems[0]}", fix="perfkit doctor")
-    if shutil.which(argv[0]) is None:
-        raise MissingError(f"there is no program {argv[0]!r}", fix="check its name, or give its path")
+    check_program(argv[0])
     return Program(argv=tuple(argv), spec=spec, backend=backend, options=options, machine=here)
 
 
@@ -85,8 +86,7 @@ def execute(
     settings: Settings,
     plugins: Sequence[PluginRecord],
     devices: Sequence[DeviceSpec],
-    output: IO[bytes] | None = None,
-    errors: IO[bytes] | None = None,
+    console: Console | None = None,
 ) -> Run:
     """Run the program under the backend and write what was recorded.
 
@@ -97,8 +97,7 @@ def execute(
         settings: Run directory, templates and time limit.
         plugins: The active plugins, for the index.
         devices: Known GPUs.
-        output: Where what the program prints is shown as it comes, besides being kept; None shows nothing.
-        errors: Where its standard error is shown; beside the rest by default.
+        console: What the program reads, and where its output is shown besides being kept.
 
     Raises:
         UsageError: The run directory cannot be created.
@@ -108,45 +107,48 @@ def execute(
     writer = rundir.create_run(settings.out, _index(program, plugins))
     distributions = sorted({plugin.distribution for plugin in plugins})
     writer.write_json(rundir.ENVIRONMENT, environment(distributions, git=True, variables=os.environ))
-    started = time.perf_counter()
+    context, started = _context(program, writer, settings, devices), time.perf_counter()
     try:
-        _measure(program, _context(program, writer, settings, devices), output, errors)
+        _measure(program, context, console)
     except KeyboardInterrupt:
-        _enter(writer, program, "failed", started, "interrupted by the user", INTERRUPTED)
+        _enter(context, program, "failed", started, "interrupted by the user", INTERRUPTED)
         driver.write_reports(writer, settings)
         writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
         raise
     except PerfkitError as error:
-        _enter(writer, program, "failed", started, message_of(error), error.exit_code)
+        _enter(context, program, "failed", started, message_of(error), error.exit_code)
         _log.debug("the pass failed", exc_info=True)
     except PLUGIN_FAULTS as error:
-        _enter(writer, program, "failed", started, one_line(error), ToolError.exit_code)
+        _enter(context, program, "failed", started, one_line(error), ToolError.exit_code)
         _log.debug("the pass failed", exc_info=True)
     else:
-        _enter(writer, program, "done", started)
+        _enter(context, program, "done", started)
     _finish(writer, settings)
     return writer.run()
 
 
-def _measure(program: Program, context: PassContext, output: IO[bytes] | None, errors: IO[bytes] | None) -> None:
+def _measure(program: Program, context: PassContext, console: Console | None) -> None:
     """Run the program and capture; where the program failed, that is the error, whatever was captured.
 
     Raises:
         ToolError: The program failed, or the backend did.
+        MissingError: The program cannot be started.
     """
     backend, limit = program.backend, context.measure.max_seconds
     marks = {MARK: str(context.directory)} if backend.reads_nvtx else {}
     environ: Mapping[str, str] = {**backend.environment(dict(os.environ), context), **marks}
+    context.notes.extend(_withheld(program, environ))
     try:
         status = run_program(
-            backend.command(program.argv, context),
+            program.argv,
+            lambda argv: backend.command(argv, context),
             environ,
             context.directory,
             timeout=limit,
-            output=output,
-            errors=errors,
+            console=console,
             abort=lambda: backend.abort(context),
         )
+        context.notes.extend(collect_emitted(context.directory))
         if status:
             raise ToolError(f"{program.argv[0]} ended with {_described(status)}", fix=f"its log: {context.directory}")
     except (PerfkitError, KeyboardInterrupt):
@@ -158,8 +160,18 @@ def _measure(program: Program, context: PassContext, output: IO[bytes] | None, e
     context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
 
 
+def _withheld(program: Program, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names of variables that the program does not get, and how to pass them on; never a value."""
+    names = sorted(name for name in os.environ if name not in environ)
+    if names:
+        listed = ",".join(names)
+        option = f"; --set keep_env={listed} passes them on" if KEEP in program.spec.options.model_fields else ""
+        yield f"The program did not get these environment variables, which the profiler may store: {listed}{option}"
+
+
 def _salvage(backend: WrappingBackend, context: PassContext) -> None:
     try:
+        context.notes.extend(collect_emitted(context.directory))
         backend.capture(context)
     except PLUGIN_FAULTS:  # a second fault, caused by the first
         _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
@@ -213,7 +225,7 @@ def _context(program: Program, writer: RunWriter, settings: Settings, devices: S
 
 
 def _enter(
-    writer: RunWriter, program: Program, status: PassStatus, started: float, error: str = "", code: int = 0
+    context: PassContext, program: Program, status: PassStatus, started: float, error: str = "", code: int = 0
 ) -> None:
     record = PassRecord(
         backend=program.spec.name,
@@ -222,8 +234,9 @@ def _enter(
         error=error,
         exit_code=code,
         directory=_directory(program),
+        notes=tuple(context.notes),
     )
-    writer.update(passes=(record,))
+    context.writer.update(passes=(record,))
 
 
 def _finish(writer: RunWriter, settings: Settings) -> None:

@@ -103,35 +103,6 @@ def run_worker(
     return WorkerResult(returncode=0, seconds=time.monotonic() - started, directory=directory)
 
 
-def run_program(
-    argv: Sequence[str],
-    environ: Mapping[str, str],
-    directory: Path,
-    *,
-    timeout: float | None = None,
-    output: IO[bytes] | None = None,
-    errors: IO[bytes] | None = None,
-    abort: Callable[[], None] = lambda: None,
-) -> int:
-    """Run a program of the user's to its end and return its exit status; negative for a signal.
-
-    Args:
-        argv: Command line, with whatever wraps it.
-        environ: Its environment.
-        directory: Where to keep its command line and logs; it exists.
-        timeout: Seconds after which it is ended; None waits.
-        output: Where what it prints is shown as it comes, besides being kept; None shows nothing.
-        errors: Where its standard error is shown; beside the rest by default.
-        abort: Called after it was ended by the timeout, Ctrl-C or SIGTERM.
-
-    Raises:
-        ToolError: It timed out or could not be started.
-        MissingError: The directory cannot be written to.
-    """
-    said = _Said(progress=lambda line: None, show=errors or output, output=output)
-    return _run("the program", argv, environ, directory, timeout=timeout, said=said, abort=abort)
-
-
 def _run(
     what: str,
     argv: Sequence[str],
@@ -144,39 +115,43 @@ def _run(
 ) -> int:
     """Start a process with a session of its own, follow it to its end and return its exit status."""
     write_atomically(directory / COMMAND, shlex.join(argv) + "\n")
-    with _opened(directory / STDOUT) as stdout, _opened(directory / STDERR) as log:
+    with opened(directory / STDOUT) as stdout, opened(directory / STDERR) as log:
         said.log = log
-        process = _start(argv, subprocess.PIPE if said.output else stdout, environ)
-        followers = [threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)]
-        if said.output:
-            followers.append(threading.Thread(target=_copy, args=(process.stdout, stdout, said.output), daemon=True))
-        for follower in followers:
-            follower.start()
+        process = _start(argv, stdout, environ)
+        follower = threading.Thread(target=said.follow, args=(process.stderr,), daemon=True)
+        follower.start()
         try:
-            with _terminated_like_interrupted():
-                process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            end_process(process)
-            abort()
-            raise ToolError(f"{what} was ended after {timeout:g} s", fix=f"its log: {directory / STDERR}") from None
-        except KeyboardInterrupt:
-            end_process(process)
-            abort()
-            raise
+            return wait_for(process, what, timeout, abort, log=directory / STDERR)
         finally:
-            for follower in followers:
-                follower.join(timeout=5.0)
-    return process.returncode
+            follower.join(timeout=5.0)
 
 
-def _copy(stream: IO[bytes], kept: IO[bytes], shown: IO[bytes]) -> None:
-    for line in stream:
-        for target in (kept, shown):
-            with suppress(
-                OSError, ValueError
-            ):  # a full disk or a closed pipe: the program must not wait for its reader
-                target.write(line)
-                target.flush()
+def wait_for(
+    process: subprocess.Popen[bytes], what: str, timeout: float | None, abort: Callable[[], None], *, log: Path
+) -> int:
+    """Wait for a process that has a session of its own and return its exit status; Ctrl-C ends it too.
+
+    Args:
+        process: The process.
+        what: What it is called in errors.
+        timeout: Seconds after which it is ended; None waits.
+        abort: Called after it was ended.
+        log: Where to look, for errors.
+
+    Raises:
+        ToolError: It timed out.
+    """
+    try:
+        with _terminated_like_interrupted():
+            return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        end_process(process)
+        abort()
+        raise ToolError(f"{what} was ended after {timeout:g} s", fix=f"its log: {log}") from None
+    except KeyboardInterrupt:
+        end_process(process)
+        abort()
+        raise
 
 
 @contextmanager
@@ -192,7 +167,12 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """Open a log for writing, unbuffered.
+
+    Raises:
+        MissingError: It cannot be written.
+    """
     try:
         return path.open("wb", buffering=0)
     except OSError as error:
@@ -201,9 +181,9 @@ def _opened(path: Path) -> IO[bytes]:
         ) from None
 
 
-def _start(argv: Sequence[str], stdout: IO[bytes] | int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], stdout: IO[bytes], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter, or what the user asked for, and no shell
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, or a profiler in front of it, and no shell
             argv,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -236,8 +216,6 @@ class _Said:
 
     progress: Callable[[str], None]
     log: IO[bytes] | None = None
-    show: IO[bytes] | None = None
-    output: IO[bytes] | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     error: str = ""
 
@@ -248,11 +226,9 @@ class _Said:
             if text.startswith(ERROR_LINE):
                 self.error = text.removeprefix(ERROR_LINE)
                 continue
-            for target in (self.log, self.show):
-                with suppress(OSError, ValueError):  # a full disk or closed log: nobody must wait for its reader
-                    if target is not None:
-                        target.write(line)
-                        target.flush()
+            with suppress(OSError, ValueError):  # a full disk or closed log: nobody must wait for its reader
+                if self.log is not None:
+                    self.log.write(line)
             if text:
                 self.tail.append(text)
             if text.startswith(PROGRESS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +15,17 @@ from typing import Any
 
 DOMAIN = "perfkit"
 MARK = "PERFKIT_NVTX"
-"""Environment variable: makes ``perfkit_core.region`` mark regions as NVTX ranges outside perfkit's worker too. A
-directory in it gets ``nvtx-PID.json`` when the process ends: how many ranges were closed, by path; 1 counts nothing."""
+"""Environment variable: makes ``perfkit_core.region`` mark regions as NVTX ranges outside perfkit's worker too. Where
+it names a directory, every process leaves there what it marked; 1 leaves nothing."""
+
+LOGS = "nvtx-*.jsonl"
+"""What processes leave there, one ``nvtx-PID.jsonl`` each. Lines have one key: ``ranges``, how many were closed by path
+since the last line, one for every outermost region that closed; ``forked``, the same where the process was forked and
+runs no program of its own; ``errors``, why nothing could be marked, by interpreter; ``begun`` and ``ended``, which a
+process that is killed lacks."""
+
+_FORKED = 0x40
+"""The kernel's PF_FORKNOEXEC: set by fork, cleared by exec."""
 
 
 @contextmanager
@@ -36,15 +46,40 @@ def marked(name: str) -> Iterator[None]:
         marks.pop()
 
 
+class _Log:
+    """What this process says of its ranges; opened for every line, for a program may close all its files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def add(self, key: str, values: dict[str, Any] | None = None) -> None:
+        """Append a line; a program must not fail for it."""
+        with suppress(OSError):
+            path = self._directory / f"nvtx-{os.getpid()}.jsonl"
+            with path.open("a", encoding="utf-8", errors="replace") as stream:
+                stream.write(json.dumps({key: values or {}}) + "\n")
+
+
 class _Marks:
     """The ranges of this process."""
 
-    def __init__(self, nvtx: Any, directory: Path | None) -> None:
+    def __init__(self, nvtx: Any, log: _Log | None) -> None:
         self._nvtx = nvtx
-        self._directory = directory
+        self._log = log
+        self._forked = _was_forked()
+        self._begin()
+        if log is not None and not self._forked:
+            log.add("begun")
+
+    def _begin(self) -> None:
         self._open = threading.local()
         self._lock = threading.Lock()
         self._closed: Counter[str] = Counter()
+
+    def forked(self) -> None:
+        """Begin anew in the child of a fork: what was counted and is open belongs to its parent."""
+        self._forked = True
+        self._begin()
 
     def push(self, segment: str) -> None:
         paths = self._paths()
@@ -53,16 +88,27 @@ class _Marks:
 
     def pop(self) -> None:
         self._nvtx.pop_range(domain=DOMAIN)
-        path = self._paths().pop()
+        paths = self._paths()
+        if not paths:  # opened by the parent of a fork
+            return
+        path = paths.pop()
         with self._lock:
             self._closed[path] += 1
+        if not paths:  # now, for a process may end without a chance to say anything
+            self.tell()
 
-    def write(self) -> None:
-        """Leave the counts where they were asked for; a program must not fail for it."""
-        if self._directory is not None and self._closed:
-            with suppress(OSError):
-                path = self._directory / f"nvtx-{os.getpid()}.json"
-                path.write_text(json.dumps({"ranges": dict(self._closed)}) + "\n", encoding="utf-8")
+    def tell(self) -> None:
+        """Say what was closed since the last time."""
+        with self._lock:
+            closed, self._closed = self._closed, Counter()
+        if self._log is not None and closed:
+            self._log.add("forked" if self._forked else "ranges", dict(closed))
+
+    def end(self) -> None:
+        """Say that this process ends by itself: one that is killed may take its last ranges with it."""
+        self.tell()
+        if self._log is not None and not self._forked:
+            self._log.add("ended")
 
     def _paths(self) -> list[str]:
         paths: list[str] | None = getattr(self._open, "paths", None)
@@ -77,12 +123,25 @@ def _marks() -> _Marks | None:
     wanted = os.environ.get(MARK, "")
     if wanted in {"", "0"}:
         return None
+    log = _Log(Path(wanted)) if Path(wanted).is_dir() else None
     try:
         import nvtx
-    except ImportError:
+    except ImportError as error:
+        if log is not None:
+            log.add("errors", {sys.executable: str(error)})
         return None
     import atexit
 
-    marks = _Marks(nvtx, Path(wanted) if Path(wanted).is_dir() else None)
-    atexit.register(marks.write)
+    marks = _Marks(nvtx, log)
+    atexit.register(marks.end)
+    os.register_at_fork(after_in_child=marks.forked)
     return marks
+
+
+def _was_forked() -> bool:
+    """Return whether this process was forked and has no program of its own; False where the system does not say."""
+    try:
+        text = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return bool(int(text.rpartition(")")[2].split()[6]) & _FORKED)

@@ -66,6 +66,17 @@ class Wraps(WrappingBackend):
         write_capture(context.writer, report_of(regions, 5, source))
 
 
+class Noisy(Wraps):
+    def command(self, argv, context):
+        script = 'echo Collecting data...; echo careful >&2; "$@"; code=$?; printf Generated:; exit $code'
+        return ["sh", "-c", script, "sh", *argv]
+
+
+class Broken(Wraps):
+    def command(self, argv, context):
+        return ["sh", "-c", "echo 'the widget is locked' >&2; exit 7"]
+
+
 class Absent(Wraps):
     def check(self, machine):
         return ["the widget is missing"]
@@ -90,5 +101,6 @@ def perfkit_importers():
 @hookimpl
 def perfkit_backends():
     return [BackendSpec(name=name, summary=name, factory=factory)
-            for name, factory in (("wraps", Wraps), ("absent", Absent), ("inside", Inside))]
+            for name, factory in (("wraps", Wraps), ("noisy", Noisy), ("broken", Broken), ("absent", Absent),
+                                  ("inside", Inside))]
 """

@@ -23,5 +23,5 @@ class NsysOptions(Options):
     )
     keep_env: str = Field(
         default="",
-        description="environment variables to pass on besides the usual ones, comma-separated; nsys stores them",
+        description="environment variables to pass on although they look secret, or a worker gets few; comma-separated",
     )
