@@ -69,6 +69,7 @@ _LENGTH: Final = re.compile(r"S[0-9A-Z]*_|(?P<length>\d{1,3})")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _OPENING: Final = "<({["
 _CLOSING: Final = ">)}]"
+_UNNAMED: Final = "(unnamed)"
 _WORDS: Final = 3
 _SIMPLE: Final = 24
 """Words, and characters of them, that tell names apart."""
@@ -97,7 +98,7 @@ def readable(name: str) -> str:
         name: Name as a profiler wrote it, demangled or not.
     """
     parts = _taken_apart(name)
-    function = parts.function.rpartition("::")[2]
+    function = parts.function.rpartition("::")[2].strip() or _UNNAMED
     if function in _WRAPPERS and parts.arguments:
         return shortened(_unwrapped(parts))
     shape = _ELEMENTWISE.fullmatch(function)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perfkit_core.kernel_names import LONGEST, library_of, readable, readable_names
@@ -90,6 +90,7 @@ def test_what_differs_is_kept_where_two_would_look_the_same() -> None:
     assert list(readable_names(["f(int)", "f(int*, int)", "f(a)"]).values()) != ["f", "f", "f"]
 
 
+@example({"", "::", "a::", "<>", "a<b>::"})
 @given(st.sets(st.text(alphabet=st.sampled_from("ab<>(){}[]:,-_ 1ZN\x1b\n#")) | st.text(), max_size=8))
 def test_any_text_is_short_printable_and_told_apart(names: set[str]) -> None:
     shown = readable_names(names)

@@ -65,7 +65,7 @@ def _whole(capture: CaptureContext) -> str:
 def _show_regions(regions: Sequence[CaptureRow]) -> None:
     from perfkit_core.units import format_share, format_time
 
-    largest = sorted(regions, key=lambda row: -row.record.exclusive_ns)[:TOP]
+    largest = sorted(regions, key=lambda row: (-row.record.exclusive_ns, -row.record.inclusive_ns))[:TOP]
     rows = [
         (
             *_place(row),
