@@ -10,7 +10,7 @@ from generators.docstrings import inline
 from perfkit_core.schema.analysis import Comparison, Hotspots
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.base import Record
-from perfkit_core.schema.counters import CountersReport
+from perfkit_core.schema.counters import CountersReport, RegionCounters
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment, RunIndex
@@ -27,6 +27,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("metrics", "`metrics.json`", Metrics),
     ("regions", "`regions.json`", RegionsReport),
     ("counters", "`ncu/regions/report.json`", CountersReport),
+    ("counters-region", "`ncu/regions/<directory>/report.json`", RegionCounters),
     ("session", "`session.json` of a pass", Session),
     ("run-sample", "a line of `samples.jsonl` of a `wall_clock` pass", RunSample),
     ("hotspots", "`perfkit hotspots --json`", Hotspots),

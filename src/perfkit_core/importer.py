@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from perfkit_core.options import Options
 
 if TYPE_CHECKING:
+    from perfkit_core.schema.counters import CountersReport
     from perfkit_core.schema.regions import RegionsReport
+    from perfkit_core.specs import DeviceSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Imported:
         files: What else to keep, by name relative to the import's own directory in the run: text, or plain values to
             write as JSON.
         notes: What the reader of the run must know, one line each.
+        counters: Given work by region and the known GPUs, returns hardware counters by region. The work is that of the
+            timeline that is imported with the file, or ``report``. None when the file has no counters.
     """
 
     tool: str
@@ -44,3 +48,4 @@ class Imported:
     report: RegionsReport | None = None
     files: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    counters: Callable[[RegionsReport, Sequence[DeviceSpec]], CountersReport] | None = None

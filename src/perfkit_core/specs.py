@@ -6,6 +6,7 @@ callables they carry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,6 +196,10 @@ class DeviceSpec:
     memory_bandwidth: float
     memory: int
     source: str
+
+    def matches(self, name: str) -> bool:
+        """Tell whether this is the GPU that calls itself so."""
+        return any(re.fullmatch(pattern, name.strip(), re.IGNORECASE) for pattern in self.match)
 
     @property
     def summary(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -16,10 +15,7 @@ HOW_TO_ADD = "a plugin adds one with the hook perfkit_devices; perfkit list devi
 
 def match_device(name: str, devices: Sequence[DeviceSpec]) -> DeviceSpec | None:
     """Return the entry whose pattern matches the whole name that the driver reports, or None."""
-    for device in devices:
-        if any(re.fullmatch(pattern, name.strip(), re.IGNORECASE) for pattern in device.match):
-            return device
-    return None
+    return next((device for device in devices if device.matches(name)), None)
 
 
 def flops_by_type(tree: CostTree, device: DeviceRecord) -> dict[str, Counter[str]]:

@@ -15,6 +15,7 @@ WORKER_SCHEMA: Final = "perfkit.worker/1"
 METRICS_SCHEMA: Final = "perfkit.metrics/1"
 REGIONS_SCHEMA: Final = "perfkit.regions/1"
 COUNTERS_SCHEMA: Final = "perfkit.counters/1"
+COUNTERS_REGION_SCHEMA: Final = "perfkit.counters-region/1"
 ENVIRONMENT_SCHEMA: Final = "perfkit.environment/1"
 
 LARGEST: Final = 10**300

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perfkit_core.schema.base import COUNTERS_SCHEMA, Part, Record
+from perfkit_core.schema.base import COUNTERS_REGION_SCHEMA, COUNTERS_SCHEMA, Part, Record
 
 Bound = Literal["compute", "memory", "balanced", "latency", "launch", "unknown"]
 """What limits a kernel or a region; ``launch`` is said of regions alone."""
+
+Share = Annotated[float, Field(ge=0)]
+"""A part of a peak: what was reached can lie a little above what is sustained by the profiler's reckoning."""
 
 
 class MetricValue(Record):
@@ -17,11 +20,12 @@ class MetricValue(Record):
 
     name: str = Field(description="Name as the profiler has it")
     value: float | str | None = Field(description="Value; null where the profiler gave none")
-    unit: str = Field(description="Unit as the profiler has it; empty for counts")
-    of: Literal["kernel", "sum", "mean", "max", "min"] = Field(
+    unit: str = Field(description="Unit as the profiler has it, scaled ones in their base unit; empty for counts")
+    of: Literal["kernel", "sum", "mean", "max", "min", "range"] = Field(
         default="kernel",
-        description="What it is of a region: the sum over all runs of its kernels, their mean weighted by time, the "
-        "largest or the smallest; of a kernel it is of one run",
+        description="What it is of a region: the sum over all runs of its measured kernels, their mean weighted by "
+        "their time under the counters, the largest or the smallest, or the value of the range replayed as a whole; of "
+        "a kernel it is the mean of one run",
     )
 
 
@@ -37,22 +41,27 @@ class RuleMessage(Record):
 
 
 class Efficiency(Record):
-    """What the counters say of a kernel or region, in fixed terms; null where a metric for it was not collected."""
+    """What the counters say in fixed terms: of one run of a kernel, of all runs of a region's measured kernels.
+
+    Null where a metric for it was not collected, or where the device is not known.
+    """
 
     dtype: str = Field(default="", description="Element type that most of its arithmetic is in; empty when unknown")
-    tensor_flops: float | None = Field(default=None, description="FLOPs of tensor cores in one run of it")
-    cuda_core_flops: float | None = Field(default=None, description="FLOPs of other cores in one run of it")
+    tensor_flops: float | None = Field(default=None, description="Floating-point operations of tensor cores")
+    cuda_core_flops: float | None = Field(default=None, description="Those of other cores")
     dram_bytes: float | None = Field(default=None, description="Bytes read from and written to device memory")
-    intensity: float | None = Field(default=None, description="FLOPs by bytes of device memory")
+    intensity: float | None = Field(default=None, description="All FLOPs by bytes of device memory")
     ridge: float | None = Field(
         default=None, description="Intensity from which on arithmetic limits the device, for that element type"
     )
-    flops_per_s: float | None = Field(default=None, description="FLOPs by time under the profiler, in FLOP/s")
-    peak_share: Part | None = Field(default=None, description="Part of the device's dense peak for that element type")
-    compute_share: Part | None = Field(default=None, description="Busiest part of the SMs, of its sustained peak")
-    memory_share: Part | None = Field(default=None, description="Busiest part of the memory system, of its peak")
-    dram_share: Part | None = Field(default=None, description="Device memory's throughput, of its peak")
-    occupancy: Part | None = Field(default=None, description="Warps active on an SM, of the most it holds")
+    flops_per_s: float | None = Field(default=None, description="All FLOPs by time under the counters, in FLOP/s")
+    peak_share: Share | None = Field(
+        default=None, description="FLOPs of that element type by time, as part of the device's dense peak for it"
+    )
+    compute_share: Share | None = Field(default=None, description="Busiest part of the SMs, of its sustained peak")
+    memory_share: Share | None = Field(default=None, description="Busiest part of the memory system, of its peak")
+    dram_share: Share | None = Field(default=None, description="Device memory's throughput, of its peak")
+    occupancy: Share | None = Field(default=None, description="Warps active on an SM, of the most it holds")
 
 
 class CounterKernel(Record):
@@ -91,7 +100,7 @@ class CounterRegion(Record):
     path: str = Field(description="Region path")
     parent: str | None = Field(description="Path of the region around it; null at the top")
     domain: str = Field(description="NVTX domain")
-    directory: str = Field(description="Its own directory, beside this file")
+    directory: str = Field(description="Its own directory, beside this file; empty past the limit")
     total_ms: float = Field(description="Time of its kernels, regions inside included, in milliseconds")
     kernel_count: int = Field(description="How many kernels ran in it, regions inside included")
     inclusive_ns: int = Field(description="The same time, in nanoseconds")
@@ -110,7 +119,7 @@ class CounterRegion(Record):
     reason: str = Field(description="Why: the figures that decide, and their thresholds")
     efficiency: Efficiency = Field(default=Efficiency(), description="Of its measured kernels together")
     metrics: tuple[MetricValue, ...] = Field(default=(), description="Of its measured kernels together")
-    top_kernels: tuple[TopKernel, ...] = Field(default=(), description="Largest time first")
+    top_kernels: tuple[TopKernel, ...] = Field(default=(), description="Largest time first, 20 at most")
     note: str = Field(default="", description="What the reader must know of it, such as that it is empty")
 
 
@@ -120,29 +129,15 @@ class Thresholds(Record):
     near_peak: Part = Field(default=0.6, description="Share of a peak from which on that side is what limits")
     balanced_within: Part = Field(default=0.1, description="Difference of both shares up to which they are balanced")
     launch_idle: Part = Field(default=0.3, description="Idle share from which on a region waits for launches")
-
-
-class Replay(Record):
-    """How kernels or ranges were repeated to read all counters."""
-
-    asked: str = Field(description="What was asked for")
-    used: str = Field(description="What was used")
-    why: str = Field(default="", description="Why that, where it is not what was asked for by name")
-
-
-class Plan(Record):
-    """What was announced before measuring, and what was done."""
-
-    kernels: int = Field(description="Launches announced to be measured")
-    passes: int = Field(description="Passes of each, announced")
-    measured_kernels: int = Field(description="Launches measured")
-    measured_passes: int = Field(description="Passes over all of them")
-    covered_share: Part = Field(description="Part of the kernel time that the announced ones stand for")
-    estimated_seconds: float | None = Field(default=None, description="Announced time; null when none was given")
+    low_occupancy: Part = Field(default=0.25, description="Occupancy below which it is named as a cause of latency")
 
 
 class CountersReport(Record):
-    """Counters by kernel and by region."""
+    """Counters by kernel and by region.
+
+    All of it follows from the profiler's report, the timeline and the thresholds, so importing both again gives the
+    same file. What was planned, and how kernels were replayed, stands with the pass in ``run.json``.
+    """
 
     schema_: Literal["perfkit.counters/1"] = Field(
         default=COUNTERS_SCHEMA, alias="schema", description="Schema of this file"
@@ -151,11 +146,20 @@ class CountersReport(Record):
     timeline: str = Field(description="What counted the kernels and their time")
     device: str = Field(default="", description="GPU, as it calls itself; empty when unknown")
     peaks: str = Field(default="", description="Whose peaks were used, and where they come from; empty when unknown")
-    replay: Replay = Field(description="How it was measured")
     thresholds: Thresholds = Field(default=Thresholds(), description="What verdicts were decided by")
-    plan: Plan | None = Field(default=None, description="What was planned; null where nothing was, as in an import")
     notes: tuple[str, ...] = Field(default=(), description="What was left out or is not known, one line each")
     regions: tuple[CounterRegion, ...] = Field(description="In order of domain and path")
     outside_ns: int = Field(description="Time of kernels outside every region, in nanoseconds")
     outside_kernels: tuple[TopKernel, ...] = Field(default=(), description="Kernels outside every region")
     kernels: tuple[CounterKernel, ...] = Field(description="Largest time first")
+
+
+class RegionCounters(CounterRegion):
+    """``ncu/regions/<directory>/report.json``: one region by itself."""
+
+    schema_: Literal["perfkit.counters-region/1"] = Field(
+        default=COUNTERS_REGION_SCHEMA, alias="schema", description="Schema of this file"
+    )
+    profiler: str = Field(description="What read the counters")
+    timeline: str = Field(description="What counted the kernels and their time")
+    thresholds: Thresholds = Field(description="What the verdict was decided by")

@@ -10,7 +10,7 @@ from typing import Any
 
 from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext, Imported
-from perfkit_nsight.results import DURATION, Result, columns_of, report_of
+from perfkit_nsight.results import DURATION, Counters, Result, columns_of, report_of
 from perfkit_nsight.tables import TIMES
 
 _MAGIC = b"NVR\0"
@@ -30,23 +30,36 @@ def load(context: ImportContext) -> Imported:
         DamagedFileError: It is no report, damaged or cut off, or it has no results.
         MissingError: The package cannot be loaded here.
     """
-    with _damage(context.path):
-        actions = _actions(context.path)
+    from perfkit_nsight.counter_report import importing
+
+    found = read_counters(context.path)
+    report = report_of(found.results, profiler=_TOOL, limits=())
+    files = {"launches.json": columns_of(found.results, found.metrics, found.rules)}
+    return Imported(tool=_TOOL, report=report, files=files, counters=importing(found, context.options))
+
+
+def read_counters(path: Path) -> Counters:
+    """Return the results of a report, their metrics and what ncu's rules said.
+
+    Raises:
+        DamagedFileError: It is no report, damaged or cut off, or it has no results.
+        MissingError: The package cannot be loaded here.
+    """
+    with _damage(path):
+        actions = _actions(path)
     if not actions:
         # The library opens whatever it is given, and finds nothing in what is no report.
         raise DamagedFileError(
-            f"{context.path} has no results: it is no report of ncu, is damaged, or nothing was profiled",
+            f"{path} has no results: it is no report of ncu, is damaged, or nothing was profiled",
             fix="profile again, and check ncu's filters",
         )
-    with _damage(context.path):
-        return _imported(actions)
-
-
-def _imported(actions: list[Any]) -> Imported:
-    results = [_result(place, action) for place, action in enumerate(actions)]
-    report = report_of(results, profiler=_TOOL, limits=())
-    files = {"launches.json": columns_of(results, _metrics(actions), list(_rules(actions)))}
-    return Imported(tool=_TOOL, report=report, files=files)
+    with _damage(path):
+        return Counters(
+            profiler=_TOOL,
+            results=[_result(place, action) for place, action in enumerate(actions)],
+            metrics=_metrics(actions),
+            rules=list(_rules(actions)),
+        )
 
 
 def _actions(path: Path) -> list[Any]:
@@ -88,6 +101,8 @@ def _result(place: int, action: Any) -> Result:
         duration_ns=_duration(action),
         is_kernel=kernel,
         stacks=_stacks(action),
+        mangled=action.name(action.NameBase_MANGLED),
+        passes=_whole(action, "profiler__replayer_passes"),
     )
 
 

@@ -38,6 +38,7 @@ def _nsys() -> ProfilerBackend:
 def perfkit_importers() -> list[ImporterSpec]:
     """Return the importers of what Nsight tools write; one has a backend's name where it reads what that records."""
     from perfkit_nsight.nsys_import import NsysImportOptions
+    from perfkit_nsight.verdict_options import VerdictOptions
 
     return [
         ImporterSpec(
@@ -64,6 +65,7 @@ def perfkit_importers() -> list[ImporterSpec]:
             sniff=_late("ncu_rep", "sniff"),
             load=_loader("ncu_rep"),
             scrub=_refuse,
+            options=VerdictOptions,
         ),
         ImporterSpec(
             name="ncu_csv",
@@ -72,6 +74,7 @@ def perfkit_importers() -> list[ImporterSpec]:
             sniff=_late("ncu_csv", "sniff"),
             load=_loader("ncu_csv"),
             scrub=_late("csv_scrub", "scrub_ncu"),
+            options=VerdictOptions,
         ),
     ]
 

@@ -1,0 +1,180 @@
+"""Counters of regions: sums and means over the runs of their measured kernels, or of a range replayed as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from perfkit_core.schema.counters import CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
+from perfkit_core.units import format_share, format_time
+from perfkit_nsight.counter_join import Place, Tally
+from perfkit_nsight.counter_values import Values, Weighted, of_region, rule_of
+from perfkit_nsight.efficiency import added, amounts_of, averaged, efficiency_of, shares_of
+from perfkit_nsight.verdicts import Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from perfkit_core.schema.regions import RegionRow
+    from perfkit_core.specs import DeviceSpec
+
+TOP: Final = 20
+"""Kernels that a region lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the measured launches of one kernel, or of one range, showed on average.
+
+    Attributes:
+        values: Metrics of one run.
+        launches: How many were measured.
+        time: Mean time under the counters, in nanoseconds; None when it was not collected.
+        passes: How often one was replayed; None when unknown.
+    """
+
+    values: Values
+    launches: int
+    time: float | None
+    passes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What all regions have in common.
+
+    Attributes:
+        kernels: What was measured of every kernel of the timeline; None for one without counters.
+        labels: A short name for each.
+        device: The GPU with its peaks; None when unknown.
+        thresholds: What verdicts are decided by.
+    """
+
+    kernels: Sequence[Measured | None]
+    labels: Sequence[str]
+    device: DeviceSpec | None
+    thresholds: Thresholds
+
+
+def region_of(
+    place: Place, row: RegionRow | None, inside: Mapping[int, Tally], whole: Measured | None, known: Known
+) -> CounterRegion:
+    """Return one region.
+
+    Args:
+        place: Its domain and path.
+        row: The timeline's row of it; None when only a range of that name was replayed.
+        inside: Runs of its kernels, regions inside included, by the kernel's place.
+        whole: What was measured of its range as a whole; None when it was not.
+        known: What all regions have in common.
+    """
+    domain, path = place
+    parent, _, name = path.rpartition("/")
+    time = row.inclusive_ns if row else 0
+    measured = {kernel: tally for kernel, tally in inside.items() if known.kernels[kernel] is not None}
+    share = min(1.0, sum(tally.time for tally in measured.values()) / time) if time else 0.0
+    idle = _idle(row)
+    efficiency, verdict = _figures(measured, whole, idle, known)
+    return CounterRegion(
+        name=name,
+        path=path,
+        parent=parent or None,
+        domain=domain,
+        directory="",
+        total_ms=time / 1e6,
+        kernel_count=row.inclusive_kernels if row else 0,
+        inclusive_ns=time,
+        exclusive_ns=row.exclusive_ns if row else 0,
+        inclusive_kernels=row.inclusive_kernels if row else 0,
+        exclusive_kernels=row.exclusive_kernels if row else 0,
+        instances=row.instances if row else None,
+        measured_share=share,
+        range_ns=whole.time if whole else None,
+        idle_share=idle,
+        bound=verdict.bound,
+        reason=_reason(verdict, share, whole, of_range=whole is not None and not measured),
+        efficiency=efficiency,
+        metrics=(*of_region(_weighted(measured, known)), *_of_range(whole)),
+        top_kernels=top_kernels(inside, known.labels),
+        note=" ".join(_notes(row, inside, measured, whole)),
+    )
+
+
+def top_kernels(inside: Mapping[int, Tally], labels: Sequence[str]) -> tuple[TopKernel, ...]:
+    """Return the kernels that take most time, the largest first."""
+    ranked = sorted(inside.items(), key=lambda item: (-item[1].time, item[0]))[:TOP]
+    return tuple(
+        TopKernel(kernel=kernel, readable=labels[kernel], calls=tally.calls, total_ns=tally.time)
+        for kernel, tally in ranked
+    )
+
+
+def _idle(row: RegionRow | None) -> float | None:
+    if row is None or row.idle_time is None or row.busy_ns is None:
+        return None
+    whole = row.idle_time + row.busy_ns
+    return row.idle_time / whole if whole else None
+
+
+def _figures(
+    measured: Mapping[int, Tally], whole: Measured | None, idle: float | None, known: Known
+) -> tuple[Efficiency, Verdict]:
+    if measured:
+        parts = [(one, measured[kernel]) for kernel, one in enumerate(known.kernels) if kernel in measured and one]
+        amounts = added([(amounts_of(one.values, one.time), tally.calls) for one, tally in parts])
+        shares = averaged([(shares_of(one.values), _time(one, tally)) for one, tally in parts])
+    elif whole is not None:
+        amounts, shares = amounts_of(whole.values, whole.time), shares_of(whole.values)
+    else:
+        verdict = verdict_of(Efficiency(), known.thresholds, idle=idle)
+        return Efficiency(), verdict if verdict.bound == "launch" else Verdict("unknown", "nothing of it was measured")
+    efficiency = efficiency_of(amounts, shares, known.device)
+    return efficiency, verdict_of(efficiency, known.thresholds, idle=idle)
+
+
+def _time(one: Measured, tally: Tally) -> float:
+    """Return what a kernel's shares weigh: its time under the counters, where they were read, or on the timeline."""
+    return tally.time if one.time is None else one.time * tally.calls
+
+
+def _weighted(measured: Mapping[int, Tally], known: Known) -> list[Weighted]:
+    found: list[Weighted] = []
+    for kernel in sorted(measured):
+        one, tally = known.kernels[kernel], measured[kernel]
+        if one is not None:
+            found.append(Weighted(one.values, tally.calls, _time(one, tally)))
+    return found
+
+
+def _of_range(whole: Measured | None) -> Iterator[MetricValue]:
+    for name, (value, unit) in whole.values.items() if whole else ():
+        if rule_of(name) is not None:
+            yield MetricValue(name=name, value=value, unit=unit, of="range")
+
+
+def _reason(verdict: Verdict, share: float, whole: Measured | None, *, of_range: bool) -> str:
+    if of_range and whole is not None:
+        return f"{verdict.reason}; of the range replayed as a whole, {format_time(whole.time)}"
+    if verdict.bound in ("unknown", "launch") or share >= 0.9995:
+        return verdict.reason
+    return f"{verdict.reason}; of the {format_share(share)} of its kernel time that has counters"
+
+
+def _notes(
+    row: RegionRow | None, inside: Mapping[int, Tally], measured: Mapping[int, Tally], whole: Measured | None
+) -> Iterator[str]:
+    if row is None or row.inclusive_kernels == 0:
+        yield "No kernel ran in it on the timeline."
+    else:
+        listed = sum(tally.calls for tally in inside.values())
+        if listed < row.inclusive_kernels:
+            yield (
+                f"{row.inclusive_kernels - listed} of its kernels are counted for regions of another domain too, where "
+                "the timeline lists them: they are not among its kernels and counters here."
+            )
+        if inside and not measured:
+            yield "None of its kernels was measured."
+    if whole is not None:
+        yield (
+            f"Its range was replayed as a whole ({whole.launches} times measured): metrics of the range are of "
+            "everything between its ends, not sums over kernels."
+        )
