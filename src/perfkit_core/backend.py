@@ -103,7 +103,7 @@ class PassContext:
         directory: Directory of that pass in the run directory; holds logs and what the process left.
         devices: All known GPUs and their peaks.
         notes: What the reader of the pass's results must know and the files it wrote do not say, one line each. The
-            backend appends; ``run.json`` keeps them with the pass, also where it fails, and every page shows them.
+            backend appends; ``run.json`` keeps them with the pass, also where it fails, and pages show them.
     """
 
     options: Options
@@ -113,6 +113,11 @@ class PassContext:
     directory: Path = Path()
     devices: Sequence[DeviceSpec] = ()
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the pass, by which ``run.json`` and pages give the source of a number."""
+        return self.directory.resolve().relative_to(self.writer.path.resolve()).as_posix()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +222,9 @@ class WrappingBackend(ProfilerBackend):
 
     @abstractmethod
     def capture(self, context: PassContext) -> None:
-        """Read what the tool left in ``context.directory`` and write results through ``context.writer``.
+        """Read what the tool left in ``context.directory`` and write results, regions by ``captures.write_capture``.
+
+        What only this pass knows of them is appended to ``context.notes``.
 
         Where the process marked regions itself, ``nvtx.json`` or, of a program, ``nvtx-PID.json`` beside it says how
         many of each.

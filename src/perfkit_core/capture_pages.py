@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from perfkit_core.capture_context import OWN_DOMAIN, KernelTotal, has_device_work, kernel_totals, largest_rows
 from perfkit_core.schema.regions import OperatorRow, RegionRow, RegionsReport
@@ -13,11 +14,23 @@ TOP = 40
 """Rows of a table; the rest is added up in one more row."""
 
 
-def regions_page(report: RegionsReport) -> str:
+class Origin(NamedTuple):
+    """Where the numbers of a page come from.
+
+    Attributes:
+        source: The pass, as ``run.json`` names it.
+        notes: What only that pass knows of them, one line each.
+    """
+
+    source: str
+    notes: Sequence[str]
+
+
+def regions_page(report: RegionsReport, origin: Origin) -> str:
     """Return ``regions.md``."""
     rows = [row for row in report.regions if row.device is None and row.process is None]
     if not has_device_work(report) and any(row.host_time for row in rows):
-        return _page("Regions", report, _host_tables(rows))
+        return _page("Regions", report, origin, _host_tables(rows))
     on_device = bool(report.kernels)
     timeline = any(row.host_time is not None for row in rows)
     graphs = report.totals.graphs.count > 0
@@ -44,7 +57,7 @@ def regions_page(report: RegionsReport) -> str:
             "Host time: how long the ranges were open. Busy: at least one kernel of the region runs. Idle: nothing "
             "runs between its first and its last work. Copies, memory sets and graphs are in `regions.json`."
         )
-    return _page("Regions", report, parts)
+    return _page("Regions", report, origin, parts)
 
 
 def _cells(row: RegionRow, total: int, *, on_device: bool, timeline: bool, graphs: bool) -> list[str]:
@@ -94,7 +107,7 @@ def _each(value: float | None) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def operators_page(report: RegionsReport) -> str:
+def operators_page(report: RegionsReport, origin: Origin) -> str:
     """Return ``operators.md``: operators of the whole run, then by region."""
     on_device = _on_device(report)
     merged: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -130,6 +143,7 @@ def operators_page(report: RegionsReport) -> str:
     return _page(
         "Operators",
         report,
+        origin,
         [
             f"Ranked by {kind}; {_time(total)} in all.",
             _table(("operator", "calls", "self CPU", "self device", "mean", "share"), whole),
@@ -139,10 +153,10 @@ def operators_page(report: RegionsReport) -> str:
     )
 
 
-def kernels_page(report: RegionsReport) -> str:
+def kernels_page(report: RegionsReport, origin: Origin) -> str:
     """Return ``kernels.md``: kernels, copies and sets by name and by library, then by region, and the full names."""
     if not report.kernels:
-        return _page("Kernels", report, ["Nothing ran on a device."])
+        return _page("Kernels", report, origin, ["Nothing ran on a device."])
     ranked = kernel_totals(report)
     shown = {(kernel.kind, kernel.name): kernel.readable for kernel in ranked}
     whole = [
@@ -183,7 +197,7 @@ def kernels_page(report: RegionsReport) -> str:
     ]
     if full:
         parts += ["## Full names", _table(("rank", "name"), full)]
-    return _page("Kernels", report, parts)
+    return _page("Kernels", report, origin, parts)
 
 
 def _libraries(ranked: Sequence[KernelTotal]) -> Iterator[tuple[str, ...]]:
@@ -205,9 +219,9 @@ def _value(row: OperatorRow, *, on_device: bool) -> int:
     return row.self_device_time if on_device else row.self_cpu_time
 
 
-def _page(title: str, report: RegionsReport, parts: Iterable[str]) -> str:
-    notes = "\n".join(f"- {limit}" for limit in report.limits)
-    head = f"# {title}\n\nRecorded by {report.profiler} in `{report.source_pass}`; its own cost is part of every time."
+def _page(title: str, report: RegionsReport, origin: Origin, parts: Iterable[str]) -> str:
+    notes = "\n".join(f"- {line}" for line in (*origin.notes, *report.limits))
+    head = f"# {title}\n\nRecorded by {report.profiler} in `{origin.source}`; its own cost is part of every time."
     return "\n\n".join(part for part in (head, notes, *parts) if part) + "\n"
 
 

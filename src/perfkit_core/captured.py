@@ -12,7 +12,7 @@ from perfkit_core.errors import UsageError, nearest
 from perfkit_core.machine import CPU, machine
 from perfkit_core.plan import ANALYTIC, resolve_plan
 from perfkit_core.registry import active_plugins, registry
-from perfkit_core.rundir import Run
+from perfkit_core.rundir import REGIONS, Run
 from perfkit_core.schema.base import REGIONS_SCHEMA
 from perfkit_core.settings import ResolvedSettings, Settings, load_settings
 
@@ -146,7 +146,8 @@ def exec_resolved(
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Return what ``--json`` prints of a capture: ``regions.json`` with the run it is in, and how far that got."""
+    """Return what ``--json`` prints of a capture: ``regions.json``, the pass it is from, and how far the run got."""
+    source = run.index.pass_of(REGIONS)
     profile = {"regions": [], "totals": None} if run.profile is None else run.profile.as_dict()
     return {
         **profile,
@@ -154,6 +155,8 @@ def summary(run: Run) -> dict[str, Any]:
         "run_dir": str(run.path),
         "status": run.index.status,
         "error": run.index.error,
+        "source_pass": run.index.file_passes.get(REGIONS),
+        "notes": [] if source is None else list(source.notes),
         "command": list(run.index.command),
         "sources": [source.as_dict() for source in run.index.sources],
     }

@@ -35,7 +35,7 @@ class Imported:
     Attributes:
         tool: Name of the tool that recorded it.
         version: Version of that tool; empty when the file does not say.
-        report: Work by region; ``source_pass`` is filled in by perfkit. None when the file has nothing of the kind.
+        report: Work by region; None when the file has nothing of the kind.
         files: What else to keep, by name relative to the import's own directory in the run: text, or plain values to
             write as JSON.
         notes: What the reader of the run must know, one line each.

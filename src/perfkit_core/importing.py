@@ -13,7 +13,7 @@ from typing import Any
 
 import perfkit_core
 from perfkit_core import driver, rundir
-from perfkit_core.captures import write_capture
+from perfkit_core.captures import write_regions
 from perfkit_core.environment import environment
 from perfkit_core.errors import (
     PLUGIN_FAULTS,
@@ -28,7 +28,7 @@ from perfkit_core.plan import Plan
 from perfkit_core.recognising import choose_importer, importer_fault
 from perfkit_core.registry import Registered
 from perfkit_core.rundir import Run, RunWriter
-from perfkit_core.schema.run import PassRecord, PluginRecord, RunIndex, SourceRecord
+from perfkit_core.schema.run import PassRecord, PluginRecord, RunIndex, SourceRecord, pass_name
 from perfkit_core.settings import Settings
 from perfkit_core.specs import DeviceSpec, ImporterSpec
 
@@ -185,7 +185,7 @@ def _index(loaded: Sequence[_Loaded], plan: Plan | None, plugins: Sequence[Plugi
 def _write(writer: RunWriter, one: _Loaded, position: int) -> None:
     """Write what one file held, and enter it in the index as a pass of its importer."""
     name = one.source.importer.name
-    directory, notes = f"passes/{position:02d}-{name}", list(one.found.notes)
+    directory, notes = pass_name(position, name), list(one.found.notes)
     for file, content in one.found.files.items():
         if isinstance(content, str):
             writer.write_text(f"{directory}/{file}", content)
@@ -193,12 +193,13 @@ def _write(writer: RunWriter, one: _Loaded, position: int) -> None:
             writer.write_json(f"{directory}/{file}", content)
     report = one.found.report
     if report is not None:
-        report = report.model_copy(update={"source_pass": directory})
         if rundir.REGIONS in writer.index.files or rundir.REGIONS in writer.records:
-            writer.write_json(f"{directory}/{rundir.REGIONS}", report)
-            notes.append(f"Regions of {one.record.name} are in {directory}/{rundir.REGIONS}")
+            file = f"{directory}/{rundir.REGIONS}"
+            writer.write_json(file, report)
+            writer.update(file_passes={**writer.index.file_passes, file: directory})
+            notes.append(f"Regions of {one.record.name} are in {file}")
         else:
-            write_capture(writer, report)
+            write_regions(writer, report, source=directory, notes=notes)
     record = PassRecord(
         backend=name,
         status="done",

@@ -16,7 +16,7 @@ from perfkit_core.launch import run_worker
 from perfkit_core.options import Options
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import RunWriter
-from perfkit_core.schema.run import Environment, PassRecord
+from perfkit_core.schema.run import Environment, PassRecord, pass_name
 from perfkit_core.schema.session import Session
 from perfkit_core.schema.worker import MeasurePlan, WorkerPlan
 from perfkit_core.specs import BackendSpec, DeviceSpec
@@ -48,6 +48,7 @@ class BackendPasses:
         self._writer, self._plan, self._selector, self._spec = writer, plan, selector, spec
         subject = plan.subject
         self._notes: tuple[str, ...] = ()
+        self._found: list[str] = []
         self._position = [record.backend for record in writer.index.passes].index(spec.name)
         self._context = RunContext(
             model=subject.model,
@@ -92,7 +93,7 @@ class BackendPasses:
 
     def _one(self, backend: ProfilerBackend, step: Pass) -> None:
         directory = self._writer.path / self._directory
-        context = replace(self._context, step=step, directory=directory)
+        context = replace(self._context, step=step, directory=directory, notes=self._found)
         if not backend.in_worker:
             backend.collect(context)
             return
@@ -167,7 +168,7 @@ class BackendPasses:
 
     @property
     def _directory(self) -> str:
-        return f"passes/{self._position:02d}-{self._spec.name}"
+        return pass_name(self._position, self._spec.name)
 
     def _fail(self, started: float, error: str, code: int) -> None:
         _log.error("backend %s failed: %s", self._spec.name, error)
@@ -177,6 +178,7 @@ class BackendPasses:
         """Make room in the index for one more pass of this backend."""
         passes = list(self._writer.index.passes)
         self._position += 1
+        self._notes, self._found = (), []
         passes.insert(self._position, PassRecord(backend=self._spec.name, status="pending", seconds=0.0))
         self._writer.update(passes=tuple(passes))
         self._enter("running")
@@ -192,7 +194,7 @@ class BackendPasses:
                 "error": error,
                 "exit_code": code,
                 "directory": folder,
-                "notes": self._notes,
+                "notes": (*self._notes, *self._found),
             }
         )
         passes = list(self._writer.index.passes)

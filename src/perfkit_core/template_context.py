@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfkit_core import __version__, units
+from perfkit_core import __version__, rundir, units
 from perfkit_core.families import Family, families
 from perfkit_core.hotspots import rank
 from perfkit_core.rundir import Run
@@ -103,6 +103,12 @@ class ReportContext:
     def profile(self) -> RegionsReport | None:
         """The run's ``regions.json``; None when nothing was profiled."""
         return self._source.profile
+
+    @cached_property
+    def profile_notes(self) -> tuple[str, ...]:
+        """What only the pass that ``profile`` comes from knows of it; its name is in ``run.file_passes``."""
+        done = self.run.pass_of(rundir.REGIONS)
+        return () if done is None else done.notes
 
     @cached_property
     def measured(self) -> tuple[MeasuredRow, ...]:

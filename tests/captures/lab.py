@@ -14,7 +14,7 @@ from perfkit_core.specs import BackendSpec, ImporterSpec
 MAGIC = b'{"lab"'
 
 
-def report_of(regions, outside, source=""):
+def report_of(regions, outside):
     rows, kernels, total = [], [], outside
     for domain, path, own, whole in regions:
         total += own
@@ -23,7 +23,7 @@ def report_of(regions, outside, source=""):
         kernels.append(KernelRow(region=path, domain=domain, device=0, kind="kernel", name="k<" + path + ">",
             grid="1,1,1", block="32,1,1", calls=1, total_ns=own))
     totals = RegionTotals(kernels=len(rows), total_ns=total, outside_ns=outside, unattributed={"no range": outside})
-    return RegionsReport(source_pass=source, profiler="lab 7", limits=("Nothing of it was measured",),
+    return RegionsReport(profiler="lab 7", limits=("Nothing of it was measured",),
         regions=tuple(rows), totals=totals, kernels=tuple(kernels))
 
 
@@ -61,9 +61,9 @@ class Wraps(WrappingBackend):
         lines = (context.directory / "stdout.txt").read_text().splitlines()
         if "no capture" in lines:
             raise ToolError("the lab recorded nothing", fix="try again")
-        source = context.directory.relative_to(context.writer.path.resolve()).as_posix()
+        context.notes.append(f"{len(lines)} lines were printed")
         regions = [("perfkit", line.replace(" ", "_"), 10, 10) for line in lines]
-        write_capture(context.writer, report_of(regions, 5, source))
+        write_capture(context, report_of(regions, 5))
 
 
 class Noisy(Wraps):

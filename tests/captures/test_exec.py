@@ -32,7 +32,9 @@ def test_a_program_is_measured_and_its_output_shown_and_kept(perfkit, tmp_path):
     assert run["command"] == [sys.executable, "-c", PROGRAM]
     assert (tmp_path / "R/passes/00-wraps/stdout.txt").read_text() == "wrapped\n"
     assert (tmp_path / "R/passes/00-wraps/command.txt").read_text().startswith("env LAB=wrapped ")
-    assert json.loads((tmp_path / "R/regions.json").read_text())["source_pass"] == "passes/00-wraps"
+    assert {file: source for file, source in run["file_passes"].items() if "kernels" not in file} == {
+        "regions.json": "passes/00-wraps", "regions.md": "passes/00-wraps",
+    }  # fmt: skip
     assert "`wrapped`" in (tmp_path / "R/report.md").read_text()
 
 

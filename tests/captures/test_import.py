@@ -45,7 +45,12 @@ def test_a_file_becomes_a_run_and_stays_as_it_was(perfkit, file, tmp_path):
     assert shown["schema"] == "perfkit.regions/1"
     assert shown["regions"] == stored["regions"]
     assert shown["totals"] == stored["totals"]
-    assert stored["source_pass"] == "passes/00-lab"
+    assert (
+        shown["source_pass"]
+        == json.loads((tmp_path / "R/run.json").read_text())["file_passes"]["regions.json"]
+        == "passes/00-lab"
+    )
+    assert "in `passes/00-lab`" in (tmp_path / "R/regions.md").read_text()
 
 
 def test_the_report_shows_regions_kernels_and_where_they_come_from(perfkit, file):
@@ -111,8 +116,9 @@ def test_files_of_two_kinds_share_a_run_and_the_first_has_its_regions(perfkit, f
     (tmp_path / "b.note").write_text("note")
     done = perfkit("import", file(), "b.note", "--out", "R")
     assert done.code == 0, done.err
-    assert json.loads((tmp_path / "R/regions.json").read_text())["source_pass"] == "passes/00-lab"
-    assert json.loads((tmp_path / "R/passes/01-notes/regions.json").read_text())["source_pass"] == "passes/01-notes"
+    sources = json.loads((tmp_path / "R/run.json").read_text())["file_passes"]
+    assert sources["regions.json"] == "passes/00-lab"
+    assert sources["passes/01-notes/regions.json"] == "passes/01-notes"
     assert "Regions of b.note are in passes/01-notes/regions.json" in done.out
 
 

@@ -48,13 +48,26 @@ def test_ranges_recorded_are_ranges_emitted(recorded: Path) -> None:
 
 
 def test_the_run_says_what_recorded_it_and_how(recorded: Path) -> None:
-    report = read(recorded / "regions.json")
-    assert report["source_pass"] == "passes/01-nsys"
-    assert report["profiler"].startswith("Nsight Systems ")
-    assert any("on the CPU" in limit for limit in report["limits"])
+    index = read(recorded / "run.json")
+    assert read(recorded / "regions.json")["profiler"].startswith("Nsight Systems ")
+    assert index["file_passes"]["regions.json"] == "passes/01-nsys"
+    notes = index["passes"][1]["notes"]
+    assert [" ".join(note.split()[:3]) for note in notes] == ["Recorded by nsys", "One run was", "The run was"]
+    for page in ("regions.md", "report.md"):
+        text = (recorded / page).read_text().replace("\\|", "|")
+        assert [note for note in notes if f"- {note}\n" not in text] == [], page
+        assert "passes/01-nsys" in text
     command = (recorded / "passes/01-nsys/command.txt").read_text()
     assert " profile --trace=nvtx " in command
     assert "| `outer/step` | 3 |" in (recorded / "regions.md").read_text()
+
+
+def test_importing_the_capture_that_a_run_kept_gives_its_regions_byte_for_byte(
+    recorded: Path, perfkit: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    made = perfkit("import", str(recorded / "passes/01-nsys/capture.sqlite"), "--out", "I", cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert (tmp_path / "I/regions.json").read_bytes() == (recorded / "regions.json").read_bytes()
 
 
 def test_a_token_in_the_environment_is_in_no_artifact(
@@ -86,6 +99,12 @@ def test_a_program_marks_its_own_regions(perfkit: Callable[..., Outcome], tmp_pa
     assert made.code == 0, made.err
     rows = read(tmp_path / "R/regions.json")["regions"]
     assert {row["path"]: row["instances"] for row in rows if row["process"] is None} == {"a": 3, "a/b": 3}
+    made = perfkit("import", "R/passes/00-nsys/capture.sqlite", "--out", "I", cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert (tmp_path / "I/regions.json").read_bytes() == (tmp_path / "R/regions.json").read_bytes()
+    notes = read(tmp_path / "R/run.json")["passes"][0]["notes"]
+    note = next(note for note in notes if note.startswith("Recorded by nsys "))
+    assert f"- {note}\n" in (tmp_path / "R/report.md").read_text()
 
 
 @pytest.mark.parametrize("command", ["run", "exec"])

@@ -82,7 +82,7 @@ def test_a_timeline_and_counters_share_a_run(perfkit, export, tmp_path):
     done = perfkit("import", export, "a.csv", "--out", "R")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "R/passes/01-ncu_csv/launches.json").is_file()
-    assert json.loads((tmp_path / "R/regions.json").read_text())["source_pass"] == "passes/00-nsys"
+    assert json.loads((tmp_path / "R/run.json").read_text())["file_passes"]["regions.json"] == "passes/00-nsys"
 
 
 def foreign(path: Path) -> None:

@@ -65,7 +65,7 @@ def rows(mfu: dict[str, tuple[float, float]] | None = None) -> dict[str, Measure
         kernels("decode", 6 * 0.2, 6 * 700, 6),
     )  # fmt: skip
     profile = RegionsReport(
-        source_pass="passes/02-torch", profiler="torch.profiler", limits=(), regions=seen,
+        profiler="torch.profiler", limits=(), regions=seen,
         totals=RegionTotals(kernels=1, total_ns=1, outside_ns=0, unattributed={}),
     )  # fmt: skip
     return {row.time.path: row for row in measured_rows(metrics, profile, Analytic())}

@@ -48,13 +48,8 @@ class TorchBackend(ProfilerBackend):
         if not path.exists():
             raise ToolError("the profiler recorded nothing", fix=f"its log: {context.directory}")
         session = read_record(context.directory / SESSION, Session)
-        report = read_record(path, RegionsReport).model_copy(
-            update={
-                "source_pass": context.directory.relative_to(context.writer.path).as_posix(),
-                "limits": tuple(_limits(context, session)),
-            }
-        )
-        write_capture(context.writer, report)
+        report = read_record(path, RegionsReport).model_copy(update={"limits": tuple(_limits(context, session))})
+        write_capture(context, report)
 
 
 def _options(options: Options) -> TorchOptions:

@@ -61,13 +61,12 @@ class Attribution:
         self._outside: Counter[str] = Counter()
 
     def result(self) -> RegionsReport:
-        """Return the attribution; ``source_pass`` and ``limits`` are left to the driver."""
+        """Return the attribution; ``limits`` are left to the driver."""
         cpu_outside = self._attribute_cpu()
         copies_outside = self._attribute_device()
         kernels = [work for work in self._work if work.kind == "kernel"]
         copies = [work for work in self._work if work.kind != "kernel"]
         return RegionsReport(
-            source_pass="",
             profiler="torch.profiler",
             limits=(),
             regions=tuple(self._rows()),

@@ -153,14 +153,17 @@ class KernelRow(Record):
 
 
 class RegionsReport(Record):
-    """Profiled work by region: the exclusive values of all regions and what is outside add up to the totals."""
+    """Profiled work by region: the exclusive values of all regions and what is outside add up to the totals.
+
+    All of it follows from what was recorded, so importing a capture again gives the same file. Which pass it comes
+    from, and what only that pass knows of it, stands in ``run.json``: ``file_passes`` and the pass's ``notes``.
+    """
 
     schema_: Literal["perfkit.regions/1"] = Field(
         default=REGIONS_SCHEMA, alias="schema", description="Schema of this file"
     )
-    source_pass: str = Field(description="Directory of the pass it comes from")
     profiler: str = Field(description="What recorded it")
-    limits: tuple[str, ...] = Field(description="What the profiled run left out or cannot show, one line each")
+    limits: tuple[str, ...] = Field(description="What the recording lacks or cannot show, one line each")
     regions: tuple[RegionRow, ...] = Field(description="Rows in order of first appearance, aggregates first")
     totals: RegionTotals = Field(description="Everything that was profiled")
     operators: tuple[OperatorRow, ...] = Field(default=(), description="Largest self time first")

@@ -47,6 +47,11 @@ class PassRecord(Record):
     notes: tuple[str, ...] = Field(default=(), description="What the reader of its results must know, one line each")
 
 
+def pass_name(position: int, backend: str) -> str:
+    """Return how files and pages name a pass: the directory of its logs and artifacts, where it has any."""
+    return f"passes/{position:02d}-{backend}"
+
+
 class PluginRecord(Record):
     """A distribution that took part in the run."""
 
@@ -92,6 +97,14 @@ class RunIndex(Record):
     notes: tuple[str, ...] = Field(default=(), description="What the reader must know about this run, one line each")
     passes: tuple[PassRecord, ...] = Field(description="Passes in order")
     files: tuple[str, ...] = Field(description="Files of the run, relative to its directory, sorted")
+    file_passes: dict[str, str] = Field(
+        default={}, description="Which pass the numbers of a file come from, as passes/POSITION-BACKEND, by file"
+    )
+
+    def pass_of(self, file: str) -> PassRecord | None:
+        """Return the pass that the numbers of a file come from; None where the index does not say."""
+        name = self.file_passes.get(file)
+        return next((one for place, one in enumerate(self.passes) if pass_name(place, one.backend) == name), None)
 
     @property
     def label(self) -> str:

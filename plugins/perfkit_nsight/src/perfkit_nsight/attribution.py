@@ -55,7 +55,7 @@ def attribute(capture: Capture, *, aggregate: bool = True) -> RegionsReport:
         aggregate: Whether to add a row per region that sums its processes and devices.
 
     Returns:
-        The report; ``source_pass`` is left to the caller.
+        The report.
     """
     forest = forest_of(capture)
     paths = paths_of(forest, capture.push_pop.name, [segment(name) for name in capture.range_names])
@@ -66,7 +66,6 @@ def attribute(capture: Capture, *, aggregate: bool = True) -> RegionsReport:
     rows = Rows(capture, forest, paths, places, tables)
     made: list[RegionRow] = [*(rows.aggregates() if aggregate else ()), *rows.single()]
     return RegionsReport(
-        source_pass="",
         profiler=capture.profiler,
         limits=capture.limits,
         regions=tuple(made),

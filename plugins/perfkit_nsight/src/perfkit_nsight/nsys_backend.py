@@ -99,11 +99,8 @@ class NsysBackend(WrappingBackend):
         found = attribute(read_export(export))
         _check(found, context, tool)
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
-        source = context.directory.resolve().relative_to(context.writer.path.resolve()).as_posix()
-        limits = (*_limits(context, tool, found), *found.limits)
-        write_capture(
-            context.writer, found.model_copy(update={"source_pass": source, "regions": rows, "limits": limits})
-        )
+        context.notes.extend(_notes(context, tool, found))
+        write_capture(context, found.model_copy(update={"regions": rows}))
 
     @staticmethod
     def _marks_run(context: PassContext) -> bool:
@@ -199,7 +196,8 @@ def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
         )
 
 
-def _limits(context: PassContext, tool: Nsys, found: RegionsReport) -> Iterator[str]:
+def _notes(context: PassContext, tool: Nsys, found: RegionsReport) -> Iterator[str]:
+    """Yield what the run knows of its capture and the capture itself does not say."""
     yield f"Recorded by nsys {tool.version}; it slows launches down, so idle times are larger than without it"
     if not found.regions:
         unseen = f"; this nsys does not see those of nvtx newer than {NVTX_TO_2023}" if tool.release < (2024, 0) else ""

@@ -170,7 +170,6 @@ def _report(path: Path, kernels: Table | None, ranges: Table | None) -> RegionsR
     reasons = {"no range was open": sum(line.work.time for line in lines if not line.style)}
     reasons["only a start/end range was open"] = known(places, None)[0].time - reasons["no range was open"]
     return RegionsReport(
-        source_pass="",
         profiler=f"{_TOOL} (nsys stats)",
         limits=tuple(_limits(lines, places, kernels, ranges)),
         regions=tuple(regions),

@@ -85,7 +85,6 @@ def report_of(results: Sequence[Result], *, profiler: str, limits: Iterable[str]
     domains = dict.fromkeys(domain for result in kernels for domain in result.paths())
     found = [*limits, *_limits(results, kernels)]
     return RegionsReport(
-        source_pass="",
         profiler=profiler,
         limits=tuple(found),
         regions=(*_regions(kernels, single=False), *_regions(kernels, single=True)),
