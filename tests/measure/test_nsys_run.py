@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,3 +155,60 @@ def _text(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:  # it has ended meanwhile
         return b""
+
+
+STUBBORN = """
+import os, signal, subprocess, sys, time
+if len(sys.argv) > 1:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    print("begun", flush=True)
+else:
+    subprocess.Popen([sys.executable, __file__, "again"])
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("end", ["the time limit", "Ctrl-C"])
+def test_no_process_of_the_session_is_left_whatever_the_program_started(
+    environment: dict[str, str], tmp_path: Path, end: str
+) -> None:
+    """nsys's agent waits for descendants that left the process group and ignore signals."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    other = {**os.environ, "PERFKIT_NSYS_SESSION": "perfkit1nsys"}
+    bystander = subprocess.Popen(["sleep", "300"], env=other)  # of another session, and started by no process of this
+    limit = ("--max-minutes", "0.15") if end == "the time limit" else ()
+    words = ["exec", "--backend", "nsys", *limit, "--out", "R", "--", sys.executable, "stubborn.py"]
+    command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", *words]
+    try:
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "begun" in line:
+                    break
+            assert _marked(tmp_path)
+            if end == "Ctrl-C":
+                process.send_signal(signal.SIGINT)
+            assert process.wait(90) == (130 if end == "Ctrl-C" else 4)
+        assert _marked(tmp_path) == []
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def _marked(work: Path) -> list[str]:
+    """Return the command lines of the processes that run in a directory, and of nsys's agent for a run there."""
+    session = next(word for word in (work / "R/passes/00-nsys/command.txt").read_text().split() if "--session" in word)
+    name = session.partition("=")[2].encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            there = (folder / "cwd").resolve() == work.resolve()
+        except OSError:
+            there = False
+        words = _text(folder / "cmdline")
+        if words and ((there and b"perfkit_core.cli" not in words) or name in words):
+            found.append(words.replace(b"\0", b" ").decode(errors="replace"))
+    return found

@@ -20,6 +20,7 @@ from perfkit_core.schema.regions import RegionsReport
 from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.nsys_export import export_sqlite
 from perfkit_nsight.nsys_options import NsysOptions
+from perfkit_nsight.nsys_session import MARK, end_session
 from perfkit_nsight.nsys_tool import HOW_TO_INSTALL, Nsys, find_nsys, usable_nsys
 
 NAME = "capture"
@@ -70,17 +71,20 @@ class NsysBackend(WrappingBackend):
     def environment(self, environ: Mapping[str, str], context: PassContext) -> Mapping[str, str]:
         """Return what a worker needs, or all but secrets for a program: nsys stores it in the report."""
         chosen = minimal_environment if isinstance(context, RunContext) else program_environment
-        return chosen(environ, _options(context.options).keep_env)
+        return {**chosen(environ, _options(context.options).keep_env), MARK: _session(context)}
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Tell nsys where the measured run begins and ends, so that loading and warm-up are not recorded."""
         return _measured_run(context)
 
     def abort(self, context: PassContext) -> None:
-        """End nsys's agent, which lives in a session of its own and outlasts the process group."""
-        tool = find_nsys(os.environ)
-        if tool is not None:
-            _call([str(tool.path), "shutdown", f"--session={_session(context)}", "--kill=sigkill"])
+        """End nsys's agent, which outlasts the process group, and what it waits for: no process of it is left."""
+        try:
+            tool = find_nsys(os.environ)
+            if tool is not None:
+                _call([str(tool.path), "shutdown", f"--session={_session(context)}", "--kill=sigkill"])
+        finally:  # also where the user does not wait for nsys
+            end_session(_session(context))
 
     def capture(self, context: PassContext) -> None:
         """Export, attribute and write what was recorded.
@@ -130,7 +134,7 @@ def _measured_run(context: InstrumentContext) -> Iterator[None]:
 
 def _call(argv: Sequence[str]) -> None:
     try:
-        subprocess.run(argv, capture_output=True, timeout=60, check=False)  # noqa: S603 - the tool itself, no shell
+        subprocess.run(argv, capture_output=True, timeout=20, check=False)  # noqa: S603 - the tool itself, no shell
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("%s could not be ended: %s", argv[0], error)
 
