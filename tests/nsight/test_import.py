@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 from perfkit_nsight.attribution import attribute
+from perfkit_nsight.nsys_export import export_sqlite
 from perfkit_nsight.nsys_tables import read_export
+from perfkit_nsight.nsys_tool import Nsys
+
+from perfkit_core.errors import MissingError
 
 from .exports import Recording
 from .nsys_reports import NSYS
@@ -114,6 +118,18 @@ def test_a_report_of_nsys_needs_nsys(perfkit, tmp_path):
     assert "PERFKIT_NSYS" in done.stderr
 
 
+def test_what_newer_versions_say_of_a_report_that_is_newer_still(tmp_path):
+    """They name the version that it needs."""
+    (tmp_path / "a.nsys-rep").write_bytes(b"NVIDIA Tegra Profiler Report 1.\n\x0b")
+    said = "Report was created in Nsight Systems version (2026.3.1), newer than this one"
+    tool = Nsys(path=tmp_path / "nsys", version="2025.6.1", problems=())
+    tool.path.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    tool.path.chmod(0o755)
+    with pytest.raises(MissingError) as caught:
+        export_sqlite(tool, tmp_path / "a.nsys-rep", tmp_path / "a.sqlite")
+    assert caught.value.fix.startswith("install nsys 2026.3.1 or a newer one")
+
+
 @pytest.mark.skipif(NSYS is None, reason="nsys is not installed")
 def test_a_real_report_is_exported_and_read(perfkit, tmp_path):
     code = "import nvtx\nfor _ in range(3):\n    with nvtx.annotate('step'):\n        pass"
@@ -136,6 +152,12 @@ def test_a_real_report_is_exported_and_read(perfkit, tmp_path):
     assert [(row["path"], row["instances"]) for row in rows] == [("step", 3)]
     (tmp_path / "cut.nsys-rep").write_bytes((tmp_path / "a.nsys-rep").read_bytes()[:2000])
     assert perfkit("import", "cut.nsys-rep").returncode == 5
+    report = (tmp_path / "a.nsys-rep").read_bytes()
+    (tmp_path / "new.nsys-rep").write_bytes(report.replace(b"Profiler Report 1.", b"Profiler Report 9.", 1))
+    newer = perfkit("import", "new.nsys-rep")
+    assert newer.returncode == 3, newer.stderr
+    assert "new.nsys-rep was made by a newer nsys than " in newer.stderr
+    assert "fix: install the nsys that made it or a newer one and name it with PERFKIT_NSYS=PATH" in newer.stderr
     shutil.rmtree(tmp_path / "perfkit-runs")
 
 

@@ -35,7 +35,8 @@ def load(context: ImportContext) -> Imported:
 
     Raises:
         DamagedFileError: The file is damaged, cut off, or of something else.
-        MissingError: It is a ``.nsys-rep``, and there is no usable nsys to export it.
+        MissingError: It has a newer schema than this version knows, or is a ``.nsys-rep``, and there is no usable nsys
+            to export it, or only an older one.
     """
     options = context.options
     if not isinstance(options, NsysImportOptions):

@@ -68,9 +68,9 @@ def open_export(path: Path) -> Export:
     """Look at a file that should be an nsys export.
 
     Raises:
-        MissingError: There is no such file.
-        DamagedFileError: It is no SQLite file, cut off, still being written, no nsys export, or of a schema that
-            this version does not know.
+        MissingError: There is no such file, or it has a schema newer than this version knows.
+        DamagedFileError: It is no SQLite file, cut off, still being written, no nsys export, or of a schema older than
+            any that this version knows.
     """
     _check_file(path)
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -172,12 +172,9 @@ def _version(path: Path, meta: Mapping[str, str]) -> tuple[int, int, int]:
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
         raise DamagedFileError(f"{path} does not say which schema it has: {text!r:.40}", fix=_EXPORT_AGAIN)
     major, minor, micro = (int(part) for part in parts)
-    if major != KNOWN_MAJOR:
-        newer = major > KNOWN_MAJOR
-        raise DamagedFileError(
-            f"{path} has the export schema {text}; known are {KNOWN_MAJOR}.0 to {KNOWN_MAJOR}.{NEWEST_MINOR}",
-            fix="update perfkit-nsight, or export it with nsys 2026.2 or older"
-            if newer
-            else "export the report with nsys 2022.4 or newer",
-        )
+    said = f"{path} has the export schema {text}; known are {KNOWN_MAJOR}.0 to {KNOWN_MAJOR}.{NEWEST_MINOR}"
+    if major > KNOWN_MAJOR:  # nothing is wrong with the file: what reads it is too old
+        raise MissingError(said, fix="update perfkit-nsight, or export the report with nsys 2026.2 or older")
+    if major < KNOWN_MAJOR:
+        raise DamagedFileError(said, fix="export the report with nsys 2022.4 or newer")
     return major, minor, micro
