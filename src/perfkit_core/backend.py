@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from perfkit_core.costtree import CostTree
+from perfkit_core.errors import PerfkitError
 from perfkit_core.options import Options
 from perfkit_core.specs import AnalyticSpec, DeviceSpec, ModelRequest, ModelSpec, WorkloadSpec
 
@@ -75,6 +76,8 @@ class Pass:
 
     Attributes:
         name: What tells the passes of one backend apart; empty when there is one.
+        backend: Another backend that makes this pass, with its own options at their defaults and, in its place, its
+            results; empty for the one that asks.
         repeats: Measured runs.
         warmup: Runs before them.
         detailed: Runs after them that show modules and what is inside iterations, which the measured ones then do
@@ -84,6 +87,7 @@ class Pass:
     """
 
     name: str = ""
+    backend: str = ""
     repeats: int | None = None
     warmup: int | None = None
     detailed: int | None = None
@@ -201,6 +205,14 @@ class ProfilerBackend(ABC):
     def abort(self, context: PassContext) -> None:  # noqa: B027
         """Clean up after the process was ended by a timeout or Ctrl-C; its process group is gone by then."""
 
+    def failed(self, error: PerfkitError, context: PassContext) -> PerfkitError | None:
+        """Return the error to report for a pass that failed, after what it left was collected.
+
+        Another one than ``error`` where the tool itself says what went wrong; None where the pass was an attempt and
+        the next one takes its place, which ``context.notes`` should say.
+        """
+        return error
+
     @abstractmethod
     def collect(self, context: RunContext) -> None:
         """Read the pass's artifacts and write results through ``context.writer``.
@@ -215,6 +227,10 @@ class WrappingBackend(ProfilerBackend):
     in_worker: ClassVar[bool] = True
     perturbs_timing: ClassVar[bool] = True
     reads_nvtx: ClassVar[bool] = True
+
+    def passes(self, context: PassContext) -> Iterable[Pass]:
+        """Return the passes to make; a program of the user's is run once in each."""
+        return (Pass(),)
 
     def collect(self, context: RunContext) -> None:
         """Read the artifacts; a workload's are those of any other program."""

@@ -5,32 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import perfkit_core
 from perfkit_core import driver, rundir
-from perfkit_core.backend import Machine, MeasureOptions, PassContext, WrappingBackend
+from perfkit_core.backend import Machine, MeasureOptions, Pass, PassContext, ProfilerBackend, WrappingBackend
 from perfkit_core.choosing import checked_backend
 from perfkit_core.emitted import collect_emitted
 from perfkit_core.environment import environment
-from perfkit_core.errors import (
-    INTERRUPTED,
-    PLUGIN_FAULTS,
-    MissingError,
-    PerfkitError,
-    ToolError,
-    UsageError,
-    message_of,
-    one_line,
-)
+from perfkit_core.errors import INTERRUPTED as INTERRUPTED_CODE
+from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, ToolError, UsageError
 from perfkit_core.marking import MARK
 from perfkit_core.options import Options
+from perfkit_core.pass_loop import INTERRUPTED, Maker, PassLoop
 from perfkit_core.programs import Console, check_program, run_program
 from perfkit_core.rundir import Run, RunWriter
-from perfkit_core.schema.run import PassRecord, PassStatus, PluginRecord, RunIndex
+from perfkit_core.schema.run import PassRecord, PluginRecord, RunIndex
 from perfkit_core.settings import Settings
 from perfkit_core.specs import BackendSpec, DeviceSpec
 
@@ -107,57 +99,78 @@ def execute(
     writer = rundir.create_run(settings.out, _index(program, plugins))
     distributions = sorted({plugin.distribution for plugin in plugins})
     writer.write_json(rundir.ENVIRONMENT, environment(distributions, git=True, variables=os.environ))
-    context, started = _context(program, writer, settings, devices), time.perf_counter()
     try:
-        _measure(program, context, console)
+        _ProgramPasses(program, _context(program, writer, settings, devices), console).run()
     except KeyboardInterrupt:
-        _enter(context, program, "failed", started, "interrupted by the user", INTERRUPTED)
         driver.write_reports(writer, settings)
-        writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
+        writer.update(status="interrupted", error=INTERRUPTED, exit_code=INTERRUPTED_CODE)
         raise
-    except PerfkitError as error:
-        _enter(context, program, "failed", started, message_of(error), error.exit_code)
-        _log.debug("the pass failed", exc_info=True)
-    except PLUGIN_FAULTS as error:
-        _enter(context, program, "failed", started, one_line(error), ToolError.exit_code)
-        _log.debug("the pass failed", exc_info=True)
-    else:
-        _enter(context, program, "done", started)
     _finish(writer, settings)
     return writer.run()
 
 
-def _measure(program: Program, context: PassContext, console: Console | None) -> None:
-    """Run the program and capture; where the program failed, that is the error, whatever was captured.
+class _ProgramPasses(PassLoop[PassContext]):
+    """The passes of a backend that wraps a program; each runs the program once.
 
-    Raises:
-        ToolError: The program failed, or the backend did.
-        MissingError: The program cannot be started.
+    Args:
+        program: What to measure, and with what.
+        context: What every pass is given.
+        console: What the program reads, and where its output is shown.
     """
-    backend, limit = program.backend, context.measure.max_seconds
-    marks = {MARK: str(context.directory)} if backend.reads_nvtx else {}
-    environ: Mapping[str, str] = {**backend.environment(dict(os.environ), context), **marks}
-    context.notes.extend(_withheld(program, environ))
-    try:
-        status = run_program(
-            program.argv,
-            lambda argv: backend.command(argv, context),
-            environ,
-            context.directory,
-            timeout=limit,
-            console=console,
-            abort=lambda: backend.abort(context),
-        )
-        context.notes.extend(collect_emitted(context.directory))
-        if status:
-            raise ToolError(f"{program.argv[0]} ended with {_described(status)}", fix=f"its log: {context.directory}")
-    except (PerfkitError, KeyboardInterrupt):
-        _salvage(backend, context)
-        raise
-    finally:
+
+    def __init__(self, program: Program, context: PassContext, console: Console | None) -> None:
+        super().__init__(context, Maker(spec=program.spec, selector=program.spec.name, options=program.options), 0)
+        self._program, self._console = program, console
+
+    def built(self) -> WrappingBackend:
+        """Return the backend, which was checked."""
+        return self._program.backend
+
+    def steps(self, backend: ProfilerBackend) -> Iterable[Pass]:
+        """Return the passes that the backend wants for a program."""
+        return _wrapping(backend).passes(self.context)
+
+    def execute(self, backend: ProfilerBackend, context: PassContext) -> None:
+        """Run the program and capture; where the program failed, that is the error, whatever was captured.
+
+        Raises:
+            ToolError: The program failed, or the backend did.
+            MissingError: The program cannot be started.
+        """
+        wrapping, program = _wrapping(backend), self._program
+        context.directory.mkdir(parents=True, exist_ok=True)
+        context = replace(context, directory=context.directory.resolve())
+        marks = {MARK: str(context.directory)} if wrapping.reads_nvtx else {}
+        environ: Mapping[str, str] = {**wrapping.environment(dict(os.environ), context), **marks}
+        context.notes.extend(_withheld(program, environ))
+        try:
+            status = run_program(
+                program.argv,
+                lambda argv: wrapping.command(argv, context),
+                environ,
+                context.directory,
+                timeout=context.measure.max_seconds,
+                console=self._console,
+                abort=lambda: wrapping.abort(context),
+            )
+            context.notes.extend(collect_emitted(context.directory))
+            if status:
+                raise ToolError(
+                    f"{program.argv[0]} ended with {_described(status)}", fix=f"its log: {context.directory}"
+                )
+        except (PerfkitError, KeyboardInterrupt):
+            _salvage(wrapping, context)
+            raise
+        finally:
+            context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
+        wrapping.capture(context)
         context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
-    backend.capture(context)
-    context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
+
+
+def _wrapping(backend: ProfilerBackend) -> WrappingBackend:
+    if not isinstance(backend, WrappingBackend):
+        raise ToolError(f"{type(backend).__name__} cannot wrap a program", fix="report it to the backend's author")
+    return backend
 
 
 def _withheld(program: Program, environ: Mapping[str, str]) -> Iterator[str]:
@@ -201,47 +214,27 @@ def _index(program: Program, plugins: Sequence[PluginRecord]) -> RunIndex:
         totals=None,
         stages=(),
         device=program.machine.device,
-        passes=(PassRecord(backend=program.spec.name, status="running", seconds=0.0, directory=_directory(program)),),
+        passes=(PassRecord(backend=program.spec.name, status="pending", seconds=0.0),),
         files=(),
     )
 
 
-def _directory(program: Program) -> str:
-    return f"passes/00-{program.spec.name}"
-
-
 def _context(program: Program, writer: RunWriter, settings: Settings, devices: Sequence[DeviceSpec]) -> PassContext:
-    directory = (writer.path / _directory(program)).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
     minutes = settings.max_minutes
     measure = MeasureOptions(device=program.machine.device)
     return PassContext(
         options=program.options,
         writer=writer,
         measure=replace(measure, max_seconds=None if minutes is None else 60 * minutes),
-        directory=directory,
         devices=devices,
     )
 
 
-def _enter(
-    context: PassContext, program: Program, status: PassStatus, started: float, error: str = "", code: int = 0
-) -> None:
-    record = PassRecord(
-        backend=program.spec.name,
-        status=status,
-        seconds=round(time.perf_counter() - started, 6),
-        error=error,
-        exit_code=code,
-        directory=_directory(program),
-        notes=tuple(context.notes),
-    )
-    context.writer.update(passes=(record,))
-
-
 def _finish(writer: RunWriter, settings: Settings) -> None:
-    (done,) = writer.index.passes
-    failures = [driver.Failure(f"backend {done.backend}: {done.error}", done.exit_code)] if done.error else []
+    passes = writer.index.passes
+    failures = [
+        driver.Failure(f"backend {done.backend}: {done.error}", done.exit_code) for done in passes if done.error
+    ]
     failures += driver.write_reports(writer, settings)
     codes = {failure.exit_code for failure in failures}
     writer.update(

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from perfkit_core import rundir
 from perfkit_core.backend import Pass, ProfilerBackend, RunContext
-from perfkit_core.errors import INTERRUPTED as INTERRUPTED_CODE
-from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, ToolError, message_of, one_line
+from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError
 from perfkit_core.launch import run_worker
 from perfkit_core.options import Options
+from perfkit_core.pass_loop import Maker, PassLoop
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import RunWriter
-from perfkit_core.schema.run import Environment, PassRecord, pass_name
+from perfkit_core.schema.run import Environment
 from perfkit_core.schema.session import Session
 from perfkit_core.schema.worker import MeasurePlan, WorkerPlan
 from perfkit_core.specs import BackendSpec, DeviceSpec
 
-INTERRUPTED = "interrupted by the user"
 _RESERVE_SECONDS = 5.0
 """What a worker is left at least, of its time limit, to end by itself: one that is cut off fails."""
 
 _log = logging.getLogger(__name__)
 
 
-class BackendPasses:
-    """The passes of one backend; a fault is recorded in the index, not raised.
+class BackendPasses(PassLoop[RunContext]):
+    """The passes of one backend of a run, with a worker where one is needed.
 
     Args:
         selector: How the user named the backend.
@@ -45,12 +42,8 @@ class BackendPasses:
         options: Options,
         devices: Sequence[DeviceSpec],
     ) -> None:
-        self._writer, self._plan, self._selector, self._spec = writer, plan, selector, spec
-        subject = plan.subject
-        self._notes: tuple[str, ...] = ()
-        self._found: list[str] = []
-        self._position = [record.backend for record in writer.index.passes].index(spec.name)
-        self._context = RunContext(
+        self._plan, subject = plan, plan.subject
+        context = RunContext(
             model=subject.model,
             request=subject.request,
             workload=subject.workload,
@@ -62,38 +55,16 @@ class BackendPasses:
             measure=plan.measure,
             devices=devices,
         )
+        waiting = ((one.backend, one.status) == (spec.name, "pending") for one in writer.index.passes)
+        position = next(place for place, found in enumerate(waiting) if found)
+        super().__init__(context, Maker(spec=spec, selector=selector, options=options), position)
 
-    def run(self) -> None:
-        """Make one pass after the other until one fails; each is asked for when the one before is collected.
+    def steps(self, backend: ProfilerBackend) -> Iterable[Pass]:
+        """Return the passes that the backend wants for this run."""
+        return backend.passes(self.context)
 
-        Raises:
-            KeyboardInterrupt: The user ended it; what the pass has measured is collected.
-        """
-        self._enter("running")
-        started = time.perf_counter()
-        try:
-            backend = self._spec.factory()
-            steps = iter(backend.passes(self._context))
-            step = next(steps, None)
-            while step is not None:
-                self._one(backend, step)
-                following = next(steps, None)
-                self._enter("done", started)
-                step, started = following, time.perf_counter()
-                if step is not None:
-                    self._append()
-        except KeyboardInterrupt:
-            self._enter("failed", started, INTERRUPTED, INTERRUPTED_CODE)
-            raise
-        except PerfkitError as error:
-            self._fail(started, message_of(error), error.exit_code)
-        except PLUGIN_FAULTS as error:  # the trace is kept with the run
-            self._writer.write_text(f"{self._directory}/traceback.txt", traceback.format_exc())
-            self._fail(started, one_line(error), ToolError.exit_code)
-
-    def _one(self, backend: ProfilerBackend, step: Pass) -> None:
-        directory = self._writer.path / self._directory
-        context = replace(self._context, step=step, directory=directory, notes=self._found)
+    def execute(self, backend: ProfilerBackend, context: RunContext) -> None:
+        """Run the workload in a worker where one is needed, and collect."""
         if not backend.in_worker:
             backend.collect(context)
             return
@@ -122,7 +93,7 @@ class BackendPasses:
             ),
             context.directory.resolve(),
             timeout=limit,
-            progress=lambda line: _log.info("%s: %s", self._spec.name, line),
+            progress=lambda line: _log.info("%s: %s", self.maker.spec.name, line),
             command=lambda argv: backend.command(argv, context),
             environ=lambda environ: backend.environment(environ, context),
             abort=lambda: backend.abort(context),
@@ -131,7 +102,7 @@ class BackendPasses:
     def _how(self, context: RunContext) -> MeasurePlan:
         step, measure = context.step, context.measure
         return MeasurePlan(
-            backend=self._selector,
+            backend=self.maker.selector,
             options=context.options.model_dump(mode="json"),
             name=step.name,
             values=dict(step.values),
@@ -154,7 +125,7 @@ class BackendPasses:
 
     def _keep(self, context: RunContext) -> None:
         """Enter the pass's files in the index, and what its worker saw in ``env.json`` and ``inputs.yaml``."""
-        writer = self._writer
+        writer = self.context.writer
         writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
         session = read_session(context)
         if session is None:
@@ -164,42 +135,7 @@ class BackendPasses:
             writer.write_json(rundir.ENVIRONMENT, known.model_copy(update={"device": session.device}))
         writer.write_yaml(rundir.INPUTS, {"seed": context.measure.seed, "inputs": list(session.inputs)})
         writer.update(device=session.device.device)
-        self._notes = session.notes
-
-    @property
-    def _directory(self) -> str:
-        return pass_name(self._position, self._spec.name)
-
-    def _fail(self, started: float, error: str, code: int) -> None:
-        _log.error("backend %s failed: %s", self._spec.name, error)
-        self._enter("failed", started, error, code)
-
-    def _append(self) -> None:
-        """Make room in the index for one more pass of this backend."""
-        passes = list(self._writer.index.passes)
-        self._position += 1
-        self._notes, self._found = (), []
-        passes.insert(self._position, PassRecord(backend=self._spec.name, status="pending", seconds=0.0))
-        self._writer.update(passes=tuple(passes))
-        self._enter("running")
-
-    def _enter(self, status: str, started: float | None = None, error: str = "", code: int = 0) -> None:
-        seconds = 0.0 if started is None else round(time.perf_counter() - started, 6)
-        folder = self._directory if (self._writer.path / self._directory).is_dir() else ""
-        record = PassRecord.model_validate(
-            {
-                "backend": self._spec.name,
-                "status": status,
-                "seconds": seconds,
-                "error": error,
-                "exit_code": code,
-                "directory": folder,
-                "notes": (*self._notes, *self._found),
-            }
-        )
-        passes = list(self._writer.index.passes)
-        passes[self._position] = record
-        self._writer.update(passes=tuple(passes))
+        context.notes.extend(session.notes)
 
 
 def _soft_limit(seconds: float) -> float:

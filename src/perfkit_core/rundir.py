@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfkit_core.schema.counters import CountersReport
     from perfkit_core.schema.metrics import Metrics
     from perfkit_core.schema.regions import RegionsReport
+    from perfkit_core.schema.run import PassRecord
     from perfkit_core.schema.verify import VerifyReport
 
 INDEX = "run.json"
@@ -41,7 +42,7 @@ OPERATORS, KERNELS, KERNELS_TABLE = "operators.md", "kernels.md", "kernels.parqu
 COUNTERS, COUNTERS_PAGE = "ncu/regions/report.json", "ncu/regions/report.md"
 SESSION = "session.json"
 """File in a pass's directory: what its worker saw."""
-REPORT = "report.md"
+REPORT, STAKEHOLDER_SUMMARY = "report.md", "stakeholder_summary.md"
 
 _log = logging.getLogger(__name__)
 
@@ -141,6 +142,13 @@ class RunWriter:
         self._files = {INDEX, *index.files}
         self.update()
 
+    def recorded(self) -> tuple[RegionsReport, PassRecord] | None:
+        """Return the work by region that an earlier pass of this run recorded, and that pass; None when none has."""
+        from perfkit_core.schema.regions import RegionsReport
+
+        report, done = self.records.get(REGIONS), self.index.pass_of(REGIONS)
+        return (report, done) if isinstance(report, RegionsReport) and done is not None else None
+
     def update(self, **changes: Any) -> None:
         """Rewrite ``run.json`` with the given fields changed and the files written so far."""
         self.index = self.index.model_copy(update={**changes, "files": tuple(sorted(self._files))})
@@ -192,6 +200,7 @@ class RunWriter:
             ("verification", VERIFY_LAYERS),
             ("metrics", METRICS),
             ("profile", REGIONS),
+            ("counters", COUNTERS),
         ):
             if name in self.records:
                 run.__dict__[attribute] = self.records[name]  # what the cached property would read back

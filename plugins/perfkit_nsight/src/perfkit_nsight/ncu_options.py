@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from perfkit_core.options import Options
+from perfkit_nsight.verdict_options import VerdictOptions
 
 Replay = Literal["auto", "kernel", "application", "range", "app-range"]
 Preset = Literal["roofline", "memory", "occupancy", "full"]
 
 
-class NcuOptions(Options):
+class NcuOptions(VerdictOptions):
     """Parameters of the backend; lists are comma-separated."""
 
     preset: Preset = Field(
@@ -43,15 +43,6 @@ class NcuOptions(Options):
     )
     cache_control: Literal["none", "all"] = Field(
         default="none", description="leave caches alone, or flush them before every pass (none|all)"
-    )
-    near_peak: float = Field(
-        default=0.6, gt=0, le=1, description="share of a peak from which on it is what limits (0 to 1)"
-    )
-    balanced_within: float = Field(
-        default=0.1, ge=0, le=1, description="difference of both shares up to which a kernel is balanced (0 to 1)"
-    )
-    launch_idle: float = Field(
-        default=0.3, gt=0, le=1, description="idle share from which on a region waits for launches (0 to 1)"
     )
     keep_env: str = Field(
         default="", description="environment variables to pass on besides the usual ones, comma-separated"

@@ -9,7 +9,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, RunContext, WrappingBackend
@@ -22,6 +22,7 @@ from perfkit_nsight.nsys_export import export_sqlite
 from perfkit_nsight.nsys_options import NsysOptions
 from perfkit_nsight.nsys_session import MARK, end_session
 from perfkit_nsight.nsys_tool import HOW_TO_INSTALL, Nsys, find_nsys, usable_nsys
+from perfkit_nsight.profiler_range import measured_run
 
 NAME = "capture"
 """What nsys's files in the pass's directory are called."""
@@ -45,7 +46,7 @@ class NsysBackend(WrappingBackend):
             return (f"nsys is not on this machine: {HOW_TO_INSTALL}",)
         return tuple(f"{tool.path}: {problem}" for problem in tool.problems)
 
-    def passes(self, context: RunContext) -> Iterable[Pass]:
+    def passes(self, context: PassContext) -> Iterable[Pass]:
         """Return one pass of one run after one of warm-up, with few iterations of every loop."""
         return (Pass(repeats=1, iterations=_options(context.options).steps),)
 
@@ -75,7 +76,7 @@ class NsysBackend(WrappingBackend):
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Tell nsys where the measured run begins and ends, so that loading and warm-up are not recorded."""
-        return _measured_run(context)
+        return measured_run(context)
 
     def abort(self, context: PassContext) -> None:
         """End nsys's agent, which outlasts the process group, and what it waits for: no process of it is left."""
@@ -121,15 +122,6 @@ def _options(options: Options) -> NsysOptions:
 def _session(context: PassContext) -> str:
     """Return a name for nsys's session that is the run's own: the same in ``command`` and ``abort``."""
     return "perfkit" + re.sub(r"[^A-Za-z0-9]", "", f"{os.getpid()}{context.directory.name}")
-
-
-@contextmanager
-def _measured_run(context: InstrumentContext) -> Iterator[None]:
-    if context.measure.device != "cpu":
-        from perfkit_nsight.profiler_range import ProfilerRange
-
-        context.regions.add(ProfilerRange())
-    yield
 
 
 def _call(argv: Sequence[str]) -> None:

@@ -2,30 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from perfkit_core.backend import ProfilerBackend
+from perfkit_core.costtree import CostTree
 from perfkit_core.hookspecs import hookimpl
 from perfkit_core.importer import ImportContext, Imported
-from perfkit_core.specs import BackendSpec, ImporterSpec
+from perfkit_core.specs import (
+    AnalyticSpec,
+    BackendSpec,
+    ImporterSpec,
+    ModelRequest,
+    ModelSpec,
+    VariantSpec,
+    WorkloadSpec,
+)
+
+if TYPE_CHECKING:
+    from perfkit_core.workload import BuildContext, Workload
+
+DEMO = "three_ranges"
+
+
+@hookimpl
+def perfkit_models() -> list[ModelSpec]:
+    """Return the demo, which shows what profilers make of nested ranges."""
+    from perfkit_nsight.three_ranges.estimate import ThreeRangesOptions
+
+    return [
+        ModelSpec(
+            name=DEMO,
+            summary="demo: nested and neighbouring ranges A, A/A1 and B with known work",
+            variants=(VariantSpec(name="demo", summary="three matrix products"),),
+            default_workload="tiny",
+            options=ThreeRangesOptions,
+            load=_load_demo,
+        )
+    ]
+
+
+@hookimpl
+def perfkit_workloads() -> list[WorkloadSpec]:
+    """Return the demo's only workload."""
+    from perfkit_nsight.three_ranges.estimate import ThreeRangesWorkload
+
+    return [
+        WorkloadSpec(
+            name="tiny",
+            model=DEMO,
+            summary="square matrix products of 2048, seconds on any device",
+            options=ThreeRangesWorkload,
+            build=_build_demo,
+        )
+    ]
+
+
+@hookimpl
+def perfkit_analytic_models() -> list[AnalyticSpec]:
+    """Return the demo's costs."""
+    return [AnalyticSpec(model=DEMO, estimate=_estimate_demo)]
+
+
+def _load_demo(request: ModelRequest) -> Mapping[str, Any]:
+    from perfkit_nsight.three_ranges.run import load
+
+    return load(request)
+
+
+def _build_demo(context: BuildContext) -> Workload:
+    from perfkit_nsight.three_ranges.run import ThreeRangesRun
+
+    return ThreeRangesRun(context)
+
+
+def _estimate_demo(request: ModelRequest, workload: Any) -> CostTree:
+    from perfkit_nsight.three_ranges.estimate import estimate
+
+    return estimate(request, workload)
 
 
 @hookimpl
 def perfkit_backends() -> list[BackendSpec]:
     """Return the backends that run Nsight tools."""
+    from perfkit_nsight.ncu_options import NcuOptions
     from perfkit_nsight.nsys_options import NsysOptions
 
     return [
+        BackendSpec(
+            name="ncu",
+            summary="hardware counters by Nsight Compute of the kernels that take most of the time",
+            factory=_ncu,
+            options=NcuOptions,
+        ),
         BackendSpec(
             name="nsys",
             summary="timeline by Nsight Systems: kernels, launches and GPU idle time of every region",
             factory=_nsys,
             options=NsysOptions,
-        )
+        ),
     ]
+
+
+def _ncu() -> ProfilerBackend:
+    from perfkit_nsight.ncu_backend import NcuBackend
+
+    return NcuBackend()
 
 
 def _nsys() -> ProfilerBackend:

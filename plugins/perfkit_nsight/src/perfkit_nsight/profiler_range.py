@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from perfkit_core.backend import InstrumentContext
 from perfkit_core.regions import Recorder
+
+
+@contextmanager
+def measured_run(context: InstrumentContext) -> Iterator[None]:
+    """Tell a profiler of the GPU where the measured run begins and ends, so that loading and warm-up are left out."""
+    if context.measure.device != "cpu":
+        context.regions.add(ProfilerRange())
+    yield
 
 
 class ProfilerRange(Recorder):

@@ -1,0 +1,72 @@
+"""What a pass of ncu leaves: its report joined with the timeline, and what was announced against what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from perfkit_core.backend import PassContext
+from perfkit_core.captures import write_capture
+from perfkit_core.counters import write_counters
+from perfkit_core.errors import ToolError
+from perfkit_core.units import format_share
+from perfkit_nsight.counter_report import counters_of
+from perfkit_nsight.ncu_options import NcuOptions
+from perfkit_nsight.ncu_plan import MeasuringPlan
+from perfkit_nsight.ncu_rep import read_counters
+from perfkit_nsight.ncu_timeline import Timeline
+from perfkit_nsight.ncu_tool import Trial
+from perfkit_nsight.results import Counters, columns_of, report_of
+from perfkit_nsight.verdict_options import thresholds_of
+
+LAUNCHES = "launches.json"
+
+
+def write_measured(
+    context: PassContext, report: Path, timeline: Timeline | None, plan: MeasuringPlan, trial: Trial
+) -> None:
+    """Write ``ncu/regions``, the pass's ``launches.json`` and notes; the kernels too where no timeline has them.
+
+    Raises:
+        DamagedFileError: The report is damaged or has no results.
+        ToolError: A metric that the user named is not in it.
+    """
+    found = read_counters(report)
+    _check_metrics(found, context)
+    context.writer.write_json(f"{context.name}/{LAUNCHES}", columns_of(found.results, found.metrics, found.rules))
+    if timeline is None:
+        profile = report_of(found.results, profiler=found.profiler, limits=())
+        write_capture(context, profile)
+    else:
+        profile = timeline.report
+    counters = counters_of(found, profile, context.devices, thresholds_of(context.options))
+    write_counters(context.writer, counters, source=context.name)
+    context.notes.extend(_notes(context, found, plan, trial))
+
+
+def _check_metrics(found: Counters, context: PassContext) -> None:
+    """Refuse a report without a metric that the user named: ncu leaves out what it cannot collect, silently."""
+    named = context.step.values.get("named", ())
+    have = {str(column["name"]) for column in found.metrics if any(value is not None for value in column["values"])}
+    lost = [name for name in named if name not in have and not any(one.startswith(f"{name}.") for one in have)]
+    if lost:
+        raise ToolError(
+            f"ncu collected no value of {lost[0]!r}",
+            fix="ncu --query-metrics shows what it knows; --set ncu.metrics=A,B",
+        )
+
+
+def _notes(context: PassContext, found: Counters, plan: MeasuringPlan, trial: Trial) -> Iterator[str]:
+    options = context.options
+    asked = options.replay if isinstance(options, NcuOptions) else ""
+    used = context.step.values["replay"]
+    yield f"Replay: {used}" + ("" if asked == used else f" (asked for: {asked})")
+    yield f"Announced: {plan.announcement()}"
+    passes = sum(one.passes or 1 for one in found.results)
+    what = "ranges" if plan.ranges is not None else "launches"
+    yield f"Measured: {len(found.results)} {what}, {passes} passes in all"
+    if plan.launches is not None and plan.ranges is None and plan.covered < 1:
+        yield f"The kernels chosen make up {format_share(plan.covered)} of the kernel time"
+    if trial.missing:
+        yield f"This GPU has no {', '.join(sorted(trial.missing))}"
+    yield from plan.notes
