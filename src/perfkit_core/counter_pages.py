@@ -37,7 +37,7 @@ def region_page(report: CountersReport, region: CounterRegion) -> str:
     parts = [
         f"# {_code(_label(region))}",
         _source(report),
-        region.note,
+        _text(region.note),
         f"**{region.bound}**: {_text(region.reason)}",
         _facts(region),
         "## Kernels",

@@ -34,7 +34,7 @@ def region_directories(regions: Sequence[tuple[str, str]]) -> dict[tuple[str, st
 
     Names have letters, digits, ``_``, ``-`` and dots inside alone, and differ in more than upper and lower case. A
     region has digits of its own name's hash when another's name is the same but for that, when its name was cut, or
-    when a file or an operating system has it.
+    when a file has it.
 
     Args:
         regions: Domain and path of each, all different.
@@ -104,8 +104,9 @@ def _alone(report: CountersReport, region: CounterRegion) -> str:
 
 def _plain(domain: str, path: str) -> str:
     segments = path.split("/") if domain == OWN_DOMAIN else [domain or "default", *path.split("/")]
-    return ".".join(re.sub(r"[^A-Za-z0-9_-]", "_", segment) or "_" for segment in segments)
+    first, *rest = (re.sub(r"[^A-Za-z0-9_-]", "_", segment) or "_" for segment in segments)
+    return ".".join((f"{first}_" if first.casefold() in _DEVICES else first, *rest))
 
 
 def _usable(name: str) -> bool:
-    return len(name) <= _LONGEST and name.casefold() not in _FILES and name.split(".", 1)[0].casefold() not in _DEVICES
+    return len(name) <= _LONGEST and name.casefold() not in _FILES

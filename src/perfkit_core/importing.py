@@ -14,6 +14,7 @@ from typing import Any
 import perfkit_core
 from perfkit_core import driver, rundir
 from perfkit_core.captures import write_regions
+from perfkit_core.counters import write_counters
 from perfkit_core.environment import environment
 from perfkit_core.errors import (
     PLUGIN_FAULTS,
@@ -123,6 +124,7 @@ def import_sources(
             driver.run_backend(writer, plan, 0, devices)
         for position, one in enumerate(loaded, start=len(writer.index.passes) - len(loaded)):
             _write(writer, one, position)
+        _write_counters(writer, loaded, devices)
         failed = [f"backend {done.backend}: {done.error}" for done in writer.index.passes if done.status == "failed"]
         failed += [failure.text for failure in driver.write_reports(writer, settings)]
         code = ToolError.exit_code if failed else 0
@@ -210,3 +212,31 @@ def _write(writer: RunWriter, one: _Loaded, position: int) -> None:
     passes = list(writer.index.passes)
     passes[position] = record
     writer.update(passes=tuple(passes))
+
+
+def _write_counters(writer: RunWriter, loaded: Sequence[_Loaded], devices: Sequence[DeviceSpec]) -> None:
+    """Write hardware counters of the first file that has some, by the regions of a timeline or else its own.
+
+    Raises:
+        ToolError: The importer failed.
+    """
+    counting = [one for one in loaded if one.found.counters is not None]
+    first = counting[0] if counting else None
+    if first is None or first.found.counters is None:
+        return
+    if len(counting) > 1:
+        left = ", ".join(one.record.name for one in counting[1:])
+        note = f"Counters by region are of {first.record.name} alone, not of {left}: import that by itself"
+        writer.update(notes=(*writer.index.notes, note))
+    timelines = [one.found.report for one in loaded if one.found.counters is None] + [first.found.report]
+    profile = next((report for report in timelines if report is not None), None)
+    if profile is None:
+        return
+    try:
+        report = first.found.counters(profile, devices)
+    except PerfkitError:
+        raise
+    except PLUGIN_FAULTS as error:
+        raise importer_fault(first.source.importer, first.source.path, error) from error
+    position = len(writer.index.passes) - len(loaded) + loaded.index(first)
+    write_counters(writer, report, source=pass_name(position, first.source.importer.name))

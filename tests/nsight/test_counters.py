@@ -1,0 +1,239 @@
+"""Joining measured launches with a timeline, and what regions make of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from perfkit_nsight.results import Counters, Result
+
+from perfkit_core.schema.counters import CountersReport, Thresholds
+
+from .counting import BLOCK, joined, kernel, measured, timeline
+
+COMPUTE = "sm__throughput.avg.pct_of_peak_sustained_elapsed"
+MEMORY = "gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed"
+OCCUPANCY = "sm__warps_active.avg.pct_of_peak_sustained_active"
+DRAM = "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed"
+WAVES = "launch__waves_per_multiprocessor"
+TENSOR = "sm__ops_path_tensor_src_"
+ALL_TENSOR = {f"{TENSOR}bf16_dst_fp32.sum": 0.0, f"{TENSOR}fp16.sum": 0.0, f"{TENSOR}tf32_dst_fp32.sum": 0.0}
+
+
+def values(report: CountersReport, path: str) -> dict[str, float | str | None]:
+    return {one.name: one.value for region in report.regions if region.path == path for one in region.metrics}
+
+
+def test_one_measurement_stands_for_all_runs_of_the_kernel() -> None:
+    profile = timeline([kernel("a/b", "k", 3, 300), kernel("a", "k", 2, 200), kernel("", "k", 5, 500)])
+    found = joined(measured([("k", {"lts__t_bytes.sum": 7.0})]), profile)
+    assert (found.kernels[0].calls, found.kernels[0].measured_calls, found.kernels[0].passes) == (10, 1, 3)
+    assert values(found, "a") == {"lts__t_bytes.sum": 35.0}
+    assert values(found, "a/b") == {"lts__t_bytes.sum": 21.0}
+    assert [(one.calls, one.total_ns) for one in found.outside_kernels] == [(5, 500)]
+
+
+def test_several_measurements_of_one_kernel_count_as_their_mean() -> None:
+    found = joined(
+        measured([("k", {"lts__t_bytes.sum": 7.0}), ("k", {"lts__t_bytes.sum": 9.0})]),
+        timeline([kernel("a", "k", 4, 400)]),
+    )
+    assert values(found, "a") == {"lts__t_bytes.sum": 32.0}
+
+
+def test_another_geometry_is_another_kernel() -> None:
+    profile = timeline([kernel("a", "k", 1, 100), kernel("a", "k", 1, 300, grid="9,1,1")])
+    found = joined(measured([("k", {"lts__t_bytes.sum": 7.0})]), profile)
+    assert [(one.grid, one.measured_calls) for one in found.kernels] == [("9,1,1", 0), ("8,1,1", 1)]
+    assert found.regions[0].measured_share == 0.25
+    assert "1 of 2 kernels were not measured, 75.0 % of the kernel time" in found.notes
+    elsewhere = joined(measured([("k", {})], grid="7,1,1"), profile)
+    assert any("1 measured launches are of no kernel" in note and note.endswith(": k") for note in elsewhere.notes)
+    assert elsewhere.regions[0].note == "None of its kernels was measured."
+
+
+def test_names_as_pytorchs_profiler_writes_them_are_found() -> None:
+    mangled = "_ZN2at6native12_GLOBAL__N_110cunn_applyIfLi4EEEvPT_i"
+    written = "void at::native::(anonymous namespace)::cunn_apply<float, 4>(float*, int)"
+    ncu = "void at::native::<unnamed>::cunn_apply<float, (int)4>(T1 *, int)"
+    found = measured([(ncu, {"lts__t_bytes.sum": 7.0})], mangled=[mangled])
+    for name in (written, ncu, mangled):
+        report = joined(found, timeline([kernel("a", name, 2, 200)]))
+        assert values(report, "a") == {"lts__t_bytes.sum": 14.0}
+
+
+def test_sums_maxima_minima_and_means_by_time() -> None:
+    metrics = ("l1tex__x.sum", "l1tex__y.max", "l1tex__z.min", "l1tex__w.avg", "l1tex__hit_rate.pct", WAVES)
+    found = measured([("k", dict.fromkeys(metrics, 2.0)), ("m", dict.fromkeys(metrics, 5.0))])
+    report = joined(found, timeline([kernel("a", "k", 3, 30), kernel("a", "m", 1, 10)]))
+    assert {one.name: (one.of, one.value) for one in report.regions[0].metrics} == {
+        "l1tex__x.sum": ("sum", 11.0),
+        "l1tex__y.max": ("max", 5.0),
+        "l1tex__z.min": ("min", 2.0),
+        "l1tex__w.avg": ("mean", 2.75),
+        "l1tex__hit_rate.pct": ("mean", 2.75),
+    }
+
+
+def test_a_sum_to_which_a_measured_kernel_has_no_value_is_null() -> None:
+    found = measured([("k", {"l1tex__x.sum": 2.0, "l1tex__w.avg": 2.0}), ("m", {"l1tex__x.sum": None})])
+    report = joined(found, timeline([kernel("a", "k", 3, 30), kernel("a", "m", 1, 10)]))
+    assert values(report, "a") == {"l1tex__x.sum": None, "l1tex__w.avg": 2.0}
+
+
+def test_of_the_four_that_ncu_stores_of_a_counter_a_region_has_the_one_that_means_something() -> None:
+    names = [f"dram__bytes.{rollup}{more}" for rollup in ("avg", "max", "min", "sum") for more in ("", ".per_second")]
+    report = joined(measured([("k", dict.fromkeys(names, 1.0))]), timeline([kernel("a", "k", 1, 1)]))
+    assert sorted(values(report, "a")) == ["dram__bytes.avg.per_second", "dram__bytes.sum"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "base", "factor"),
+    [("Kbyte", "byte", 1e3), ("Gbyte/s", "byte/s", 1e9), ("us", "ns", 1e3), ("Mbyte/second", "byte/s", 1e6),
+     ("cycle/nsecond", "hz", 1e9), ("Ghz", "hz", 1e9), ("byte/block", "byte/block", 1), ("inst", "inst", 1)],
+)  # fmt: skip
+def test_scaled_units_are_brought_to_their_base(unit: str, base: str, factor: float) -> None:
+    found = joined(
+        measured([("k", {"dram__x.sum": 2.0})], units={"dram__x.sum": unit}), timeline([kernel("a", "k", 1, 1)])
+    )
+    (metric,) = found.kernels[0].metrics
+    assert metric.value == pytest.approx(2 * factor)
+    assert metric.unit == base
+
+
+def test_tensor_flops_are_null_where_the_chip_or_the_collection_has_none() -> None:
+    profile = timeline([kernel("a", "k", 1, 100)])
+    assert joined(measured([("k", {COMPUTE: 50.0})]), profile).kernels[0].efficiency.tensor_flops is None
+    # Of a kernel in float16, bfloat16 alone was looked at: its 0 says nothing.
+    only = joined(measured([("k", {f"{TENSOR}bf16_dst_fp32.sum": 0.0})]), profile)
+    assert only.kernels[0].efficiency.tensor_flops is None
+    assert joined(measured([("k", ALL_TENSOR)]), profile).kernels[0].efficiency.tensor_flops == 0
+
+
+def test_tensor_flops_by_target_and_sparsity_are_parts_and_never_added_twice() -> None:
+    metrics = {
+        f"{TENSOR}fp16.sum": 10.0,
+        f"{TENSOR}fp16_dst_fp16.sum": 4.0,
+        f"{TENSOR}fp16_dst_fp32.sum": 6.0,
+        f"{TENSOR}fp8_sparsity_on.sum": 1.0,
+        f"{TENSOR}fp8_sparsity_off.sum": 2.0,
+        f"{TENSOR}int8.sum": 100.0,
+    }
+    found = joined(measured([("k", metrics)]), timeline([kernel("a", "k", 1, 100)])).kernels[0].efficiency
+    assert (found.tensor_flops, found.dtype) == (13.0, "float16")
+
+
+def test_flops_of_other_cores_weigh_instructions_as_nvidias_roofline_does() -> None:
+    counts = {"ffma": 1, "fadd": 10, "fmul": 100, "dfma": 1e3, "dadd": 1e4, "dmul": 1e5, "hfma": 1e6, "hadd": 1e7}
+    counts["hmul"] = 1e8
+    metrics = {f"smsp__sass_thread_inst_executed_op_{name}_pred_on.sum": float(many) for name, many in counts.items()}
+    found = joined(measured([("k", metrics | ALL_TENSOR)]), timeline([kernel("a", "k", 1, 100)]))
+    assert found.kernels[0].efficiency.cuda_core_flops == 2 + 110 + 2e3 + 1.1e5 + 4e6 + 2e7 + 2e8
+    assert (found.kernels[0].efficiency.dtype, found.kernels[0].efficiency.ridge) == ("float16", None)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "bytes_moved"),
+    [({"dram__bytes.sum": 8.0}, 8.0), ({"dram__bytes_read.sum": 5.0, "dram__bytes_write.sum": 2.0}, 7.0),
+     ({"dram__bytes_read.sum": 5.0}, None), ({"dram__bytes.sum.per_second": 4e9}, 4000.0)],
+)  # fmt: skip
+def test_bytes_of_device_memory(metrics: dict[str, float], bytes_moved: float | None) -> None:
+    units = {name: "byte/s" if "second" in name else "byte" for name in metrics}
+    found = joined(measured([("k", metrics)], units=units), timeline([kernel("a", "k", 1, 100)]))
+    assert found.kernels[0].efficiency.dram_bytes == bytes_moved
+
+
+@pytest.mark.parametrize(
+    ("compute", "memory", "bound"),
+    [(90.0, 20.0, "compute"), (20.0, 90.0, "memory"), (70.0, 62.0, "balanced"), (59.9, 59.9, "latency"),
+     (80.0, 60.0, "compute"), (60.0, 0.0, "compute")],
+)  # fmt: skip
+def test_bounds(compute: float, memory: float, bound: str) -> None:
+    metrics = {COMPUTE: compute, MEMORY: memory, DRAM: memory / 2, OCCUPANCY: 12.0, WAVES: 0.25}
+    found = joined(measured([("k", metrics)]), timeline([kernel("a", "k", 1, 100)]))
+    assert found.kernels[0].bound == found.regions[0].bound == bound
+    reason = found.kernels[0].reason
+    assert f"compute {compute:.1f} %, memory {memory:.1f} %" in reason
+    if bound == "latency":
+        assert reason.endswith("its grid fills 0.25 of one wave of blocks; occupancy 12.0 % is below 25 %")
+    if bound == "memory":
+        assert reason.endswith("device memory only 45.0 %: caches or shared memory are the busiest part")
+
+
+def test_a_region_whose_gpu_is_idle_waits_for_launches() -> None:
+    profile = timeline([kernel("a", "k", 1, 70)], idle=30)
+    found = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile)
+    assert (found.regions[0].bound, found.kernels[0].bound) == ("launch", "compute")
+    assert found.regions[0].reason == "the GPU did nothing for 30.0 % of its time (from 30 % on)"
+    busier = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile, Thresholds(launch_idle=0.31))
+    assert busier.regions[0].bound == "compute"
+
+
+def test_what_was_not_measured_is_not_assumed() -> None:
+    profile = timeline([kernel("a", "k", 1, 60), kernel("a", "other", 1, 40)])
+    (region,) = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile).regions
+    assert (region.measured_share, region.kernel_count, region.total_ms) == (0.6, 2, 1e-4)
+    assert region.reason.endswith("of the 60.0 % of its kernel time that has counters")
+
+
+def test_regions_without_kernels_are_there_with_a_note() -> None:
+    found = joined(measured([("k", {})]), timeline([kernel("b/10", "k", 1, 1), kernel("b/2", "k", 1, 1)], empty=["a"]))
+    assert [one.path for one in found.regions] == ["a", "b", "b/2", "b/10"]
+    assert (found.regions[0].note, found.regions[0].bound) == ("No kernel ran in it on the timeline.", "unknown")
+
+
+def test_kernels_that_the_timeline_lists_in_another_domain_are_told_of() -> None:
+    profile = timeline([kernel("a", "k", 2, 20), kernel("x", "m", 1, 10, domain="mine")])
+    shared = next(row for row in profile.regions if row.domain == "mine")
+    rows = [row for row in profile.regions if row is not shared]
+    more = shared.model_copy(update={"inclusive_ns": 30, "inclusive_kernels": 3})
+    found = joined(measured([("k", {}), ("m", {})]), profile.model_copy(update={"regions": (*rows, more)})).regions[-1]
+    assert (found.domain, found.inclusive_ns) == ("mine", 30)
+    assert found.measured_share == pytest.approx(1 / 3)
+    assert "2 of its kernels are counted for regions of another domain too" in found.note
+
+
+def test_a_range_measured_as_a_whole_is_never_added_to_kernels() -> None:
+    whole = Result(number=0, name="range", duration_ns=5000, is_kernel=False, stacks={"perfkit": ("a",)}, block=BLOCK)
+    found = Counters(
+        profiler="p", results=[whole], metrics=[{"name": "l1tex__x.sum", "unit": "", "values": [3.0]}], rules=[]
+    )
+    (region,) = joined(found, timeline([kernel("a", "k", 2, 20)])).regions
+    assert (region.range_ns, region.inclusive_ns, region.measured_share) == (5000.0, 20, 0.0)
+    assert [(one.of, one.value) for one in region.metrics] == [("range", 3.0)]
+
+
+PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(PATHS, st.integers(0, 5), st.integers(1, 9), st.integers(1, 10**6)), min_size=1, max_size=25
+    ),
+    metrics=st.lists(
+        st.tuples(st.integers(0, 2**40), st.floats(0, 100)), min_size=6, max_size=6
+    ),
+)  # fmt: skip
+def test_sums_add_up_the_tree_and_means_stay_within(
+    rows: list[tuple[str, int, int, int]], metrics: list[tuple[int, float]]
+) -> None:
+    profile = timeline([kernel(path, f"k{number}", calls, time) for path, number, calls, time in rows])
+    named = [(f"k{number}", {"l1tex__x.sum": float(x), COMPUTE: y}) for number, (x, y) in enumerate(metrics)]
+    found = joined(measured(named), profile)
+    own: dict[str, int] = {}
+    for path, number, calls, _ in rows:
+        own[path] = own.get(path, 0) + calls * metrics[number][0]
+    for region in found.regions:
+        inside = [one for one in found.regions if one.parent == region.path]
+        total = values(found, region.path)["l1tex__x.sum"]
+        below = math.fsum(float(str(values(found, one.path)["l1tex__x.sum"])) for one in inside)
+        assert total == below + own.get(region.path, 0)
+        assert region.inclusive_ns == region.exclusive_ns + sum(one.inclusive_ns for one in inside)
+        shares = [metrics[int(one.readable[1:].split()[0])][1] for one in region.top_kernels]
+        mean = values(found, region.path)[COMPUTE]
+        assert isinstance(mean, float)
+        assert min(shares) <= mean <= max(shares)
+        assert region.measured_share == 1

@@ -1,0 +1,177 @@
+"""Files of ``ncu/regions``: names of directories whatever ranges are called, pages, limits."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from perfkit_core import counters, rundir
+from perfkit_core.counters import region_directories, write_counters
+from perfkit_core.rundir import RunWriter
+from perfkit_core.schema.counters import (
+    CounterKernel,
+    CounterRegion,
+    CountersReport,
+    MetricValue,
+    TopKernel,
+)
+from perfkit_core.schema.run import RunIndex
+
+HOSTILE = [
+    ("perfkit", name)
+    for name in (
+        "..", ".", "../..", "/", "//", "a/../b", "report.json", "report/json", "report.md", "CON", "con", "Con/x",
+        "nul", "LPT1", "a", "A", "a.b", "a/b", "a_b", "a b", "\0", "x" * 300, "x" * 301, "🔥", "💧", "~", "-", "C:\\temp",
+        "a" * 99 + "/..", "CON_",
+    )
+] + [("", "a"), ("a", "b"), ("..", "..")]  # fmt: skip
+
+
+def check(regions: list[tuple[str, str]], found: dict[tuple[str, str], str]) -> None:
+    assert found.keys() == set(regions)
+    assert len({name.casefold() for name in found.values()}) == len(found)
+    for name in found.values():
+        assert re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name), name
+        assert len(name) <= 100
+        assert name.casefold() not in {"report.json", "report.md"}
+        assert name.partition(".")[0].casefold() not in {"con", "prn", "aux", "nul", "com1", "lpt1"}
+
+
+def test_hostile_names_stay_inside_and_apart() -> None:
+    check(HOSTILE, region_directories(HOSTILE))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["perfkit", "", "a"]),
+            st.text(st.sampled_from("aA./_ -\\0:~é🔥\n") | st.characters(exclude_categories=["Cs"]), max_size=130),
+        ),
+        max_size=12,
+        unique=True,
+    )
+)
+@example([("perfkit", "a.b"), ("perfkit", "a/b"), ("perfkit", "A/B")])
+def test_any_names_stay_inside_and_apart(regions: list[tuple[str, str]]) -> None:
+    found = region_directories(regions)
+    check(regions, found)
+    assert region_directories(regions[::-1]) == found
+
+
+def test_names_are_readable_and_have_digits_only_where_they_must() -> None:
+    regions = [
+        ("perfkit", "denoise/step/blocks.0"),
+        ("perfkit", "vae_decode"),
+        ("", "A"),
+        ("perfkit", "X"),
+        ("perfkit", "x"),
+    ]
+    found = region_directories(regions)
+    assert [found[region] for region in regions[:3]] == ["denoise.step.blocks_0", "vae_decode", "default.A"]
+    assert re.fullmatch(r"X-[0-9a-f]{8}", found["perfkit", "X"])
+    # What else there is does not change them.
+    assert region_directories([*regions, ("perfkit", "other")])["perfkit", "X"] == found["perfkit", "X"]
+
+
+def region(path: str, time: int, *, note: str = "") -> CounterRegion:
+    return CounterRegion(
+        name=path.rpartition("/")[2],
+        path=path,
+        parent=path.rpartition("/")[0] or None,
+        domain="perfkit",
+        directory="",
+        total_ms=time / 1e6,
+        kernel_count=1,
+        inclusive_ns=time,
+        exclusive_ns=time,
+        inclusive_kernels=1,
+        exclusive_kernels=1,
+        instances=1,
+        measured_share=1.0,
+        bound="compute",
+        reason="because of | and `this`",
+        metrics=(MetricValue(name="l1tex__x.sum", value=2.0, unit="", of="sum"),),
+        top_kernels=(TopKernel(kernel=0, readable="k|`k`", calls=1, total_ns=time),),
+        note=note,
+    )
+
+
+def written(out: Path, *regions: CounterRegion) -> RunWriter:
+    index = RunIndex(
+        perfkit_version="0",
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        status="running",
+        kind="import",
+        model="",
+        variant="",
+        workload="",
+        plugins=(),
+        settings_origins={},
+        totals=None,
+        stages=(),
+        passes=(),
+        files=(),
+    )
+    kernel = CounterKernel(
+        name="k|`k`",
+        readable="k|`k`",
+        grid="1,1,1",
+        block="1,1,1",
+        calls=1,
+        total_ns=9,
+        measured_calls=0,
+        profiled_ns=None,
+        bound="unknown",
+        reason="it was not measured",
+    )
+    writer = rundir.create_run(out, index)
+    report = CountersReport(
+        profiler="p", timeline="t", regions=regions, outside_ns=0, kernels=(kernel,), notes=("A note",)
+    )
+    write_counters(writer, report, source="passes/01-ncu")
+    return writer
+
+
+def test_every_region_has_its_files_and_the_index_lists_them(tmp_path: Path) -> None:
+    writer = written(tmp_path / "R", region("a", 9), region("a/b", 3), region("..", 1))
+    report = writer.run().counters
+    assert report is not None
+    names = [one.directory for one in report.regions]
+    expected = {f"ncu/regions/{name}/report.{kind}" for name in names for kind in ("json", "md")}
+    assert expected | {"ncu/regions/report.json", "ncu/regions/report.md"} <= set(writer.index.files)
+    assert all((tmp_path / "R" / name).is_file() for name in writer.index.files)
+    assert writer.index.file_passes["ncu/regions/report.json"] == "passes/01-ncu"
+    alone = json.loads((tmp_path / "R/ncu/regions" / names[1] / "report.json").read_text())
+    assert (alone["schema"], alone["name"], alone["total_ms"]) == ("perfkit.counters-region/1", "b", 3e-6)
+
+
+def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
+    written(tmp_path / "R", region("a|b", 9, note="<b> | note"))
+    for page in (tmp_path / "R/ncu/regions").rglob("report.md"):
+        tables = [line for line in page.read_text().splitlines() if line.startswith("|")]
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
+        assert widths <= {4, 5, 14, 15, 17, 18, 3}, widths
+        assert "<b>" not in page.read_text()
+
+
+def test_past_a_limit_regions_have_no_directory_and_the_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "DIRECTORIES", 2)
+    report = written(tmp_path / "R", region("a", 1), region("b", 3), region("c", 2)).run().counters
+    assert report is not None
+    assert [(one.directory, len(one.metrics)) for one in report.regions] == [("", 0), ("b", 1), ("c", 1)]
+    assert report.notes[-1].startswith("1 regions with the least time have neither a directory")
+    assert sorted(path.name for path in (tmp_path / "R/ncu/regions").iterdir()) == [
+        "b",
+        "c",
+        "report.json",
+        "report.md",
+    ]
