@@ -27,8 +27,8 @@ HOSTILE = [
     ("perfkit", name)
     for name in (
         "..", ".", "../..", "/", "//", "a/../b", "report.json", "report/json", "report.md", "CON", "con", "Con/x",
-        "nul", "LPT1", "a", "A", "a.b", "a/b", "a_b", "a b", "\0", "x" * 300, "x" * 301, "🔥", "💧", "~", "-", "C:\\temp",
-        "a" * 99 + "/..", "CON_",
+        "nul", "LPT1", "a", "A", "a.b", "a/b", "a_b", "a b", "\0", "x" * 300, "x" * 301, "🔥", "💧", "~", "-",
+        "C:\\temp", "a" * 99 + "/..", "CON_",
     )
 ] + [("", "a"), ("a", "b"), ("..", "..")]  # fmt: skip
 
