@@ -10,7 +10,7 @@ from typing import Any
 
 from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext, Imported
-from perfkit_nsight.results import DURATION, Result, columns_of, report_of
+from perfkit_nsight.results import DURATION, Counters, Result, columns_of, report_of
 from perfkit_nsight.tables import nanoseconds, number, plain, read_text, rows_of, text_of
 
 _HEADER = re.compile(r'^"?ID"?,.*"?Kernel Name"?', re.MULTILINE)
@@ -50,6 +50,8 @@ def load(context: ImportContext) -> Imported:
     Raises:
         DamagedFileError: There is none, or it is cut off.
     """
+    from perfkit_nsight.counter_report import importing
+
     header, cells = rows(context.path)
     table = _details(context.path, header, cells) if "Metric Name" in header else _raw(context.path, header, cells)
     if not table.results:
@@ -57,9 +59,11 @@ def load(context: ImportContext) -> Imported:
     limits = ["Made from the CSV output of ncu, which rounds values"]
     if any(one.device < 0 for one in table.results):
         limits.append("The table does not say which device a kernel ran on: -1 stands for it")
-    report = report_of(table.results, profiler=f"{_TOOL} (CSV output)", limits=limits)
-    files = {"launches.json": columns_of(table.results, list(_metrics(table)), table.rules)}
-    return Imported(tool=_TOOL, report=report, files=files)
+    profiler = f"{_TOOL} (CSV output)"
+    found = Counters(profiler=profiler, results=table.results, metrics=list(_metrics(table)), rules=table.rules)
+    report = report_of(table.results, profiler=profiler, limits=limits)
+    files = {"launches.json": columns_of(table.results, found.metrics, found.rules)}
+    return Imported(tool=_TOOL, report=report, files=files, counters=importing(found, context.options))
 
 
 def rows(path: Path) -> tuple[list[str], list[list[str]]]:
