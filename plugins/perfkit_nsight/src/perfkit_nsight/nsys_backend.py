@@ -14,7 +14,7 @@ from pathlib import Path
 
 from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, RunContext, WrappingBackend
 from perfkit_core.captures import write_capture
-from perfkit_core.errors import ToolError
+from perfkit_core.errors import MissingError, ToolError
 from perfkit_core.options import Options
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_nsight.environment import minimal_environment, program_environment
@@ -96,7 +96,7 @@ class NsysBackend(WrappingBackend):
         from perfkit_nsight.attribution import attribute
         from perfkit_nsight.nsys_tables import read_export
 
-        options, tool = _options(context.options), usable_nsys(os.environ)
+        options, tool = _options(context.options), _still_usable(context.directory)
         report, kept = _report(context.directory, tool), context.directory / f"{NAME}.sqlite"
         export = _scrubbed(tool, report, kept)
         if not options.keep_report:  # it holds environments: gone before anything else can fail
@@ -129,6 +129,16 @@ def _call(argv: Sequence[str]) -> None:
         subprocess.run(argv, capture_output=True, timeout=20, check=False)  # noqa: S603 - the tool itself, no shell
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("%s could not be ended: %s", argv[0], error)
+
+
+def _still_usable(directory: Path) -> Nsys:
+    """Return the nsys that recorded; raw data that it left without a report are named where it cannot be used."""
+    try:
+        return usable_nsys(os.environ)
+    except MissingError as error:
+        if not (directory / f"{NAME}.qdstrm").is_file():
+            raise
+        raise MissingError(f"only {NAME}.qdstrm was written, no report: {error.message}", fix=error.fix) from error
 
 
 def _report(directory: Path, tool: Nsys) -> Path:
