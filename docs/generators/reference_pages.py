@@ -13,7 +13,19 @@ import click
 
 from generators.annotations import words
 from generators.docstrings import block, inline, parse
-from perfkit_core import capture_context, errors, settings, stage_table, template_context
+from perfkit_core import (
+    capture_context,
+    errors,
+    findings,
+    kernel_use,
+    recommendations,
+    settings,
+    stage_facts,
+    stage_table,
+    summary_rows,
+    takeaways,
+    template_context,
+)
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
 
@@ -170,6 +182,14 @@ def context_page() -> str:
         capture_context.CaptureContext,
         capture_context.CaptureRow,
         capture_context.KernelTotal,
+        findings.Findings,
+        stage_facts.StageFacts,
+        kernel_use.KindUse,
+        takeaways.Takeaway,
+        recommendations.Recommendation,
+        summary_rows.SummaryRow,
+        findings.OperatorLine,
+        findings.KernelLine,
         template_context.Page,
     ):
         lines += [f"\n## {kind.__name__}\n", block(parse(kind).text), "", "| name | type | meaning |", "|---|---|---|"]

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from perfkit_core import __version__, rundir
+from perfkit_core.findings import Findings
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analytic import AnalyticReport
@@ -187,6 +188,11 @@ class CaptureContext:
     def profile(self) -> RegionsReport | None:
         """The run's ``regions.json``; None when nothing was found to attribute."""
         return self._source.profile
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the run's data say: the bottleneck, takeaways of the stages, recommendations."""
+        return Findings(self._source)
 
     @cached_property
     def regions(self) -> tuple[CaptureRow, ...]:

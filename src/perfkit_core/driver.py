@@ -217,16 +217,21 @@ def _exported(spec: ExporterSpec, run: Run, path: Path, options: Options) -> tup
 
 
 def write_reports(writer: RunWriter, settings: Settings) -> list[Failure]:
-    """Render ``analytic/summary.md`` and ``report.md`` from what the run holds; return why that failed, if it did."""
+    """Render ``analytic/summary.md``, ``report.md`` and ``stakeholder_summary.md`` from what the run holds.
+
+    Returns why that failed, if it did.
+    """
 
     def work() -> None:
-        from perfkit_core.report import SUMMARY, render
+        from perfkit_core.report import STAKEHOLDER, SUMMARY, render
 
-        finished, folder = writer.run(), settings.template_dir
-        if finished.report is not None:
-            writer.write_text(rundir.ANALYTIC_SUMMARY, render(finished, template=SUMMARY, template_dir=folder))
-        if finished.report is not None or finished.index.kind != "model":
-            writer.write_text(rundir.REPORT, render(finished, template=settings.template, template_dir=folder))
+        folder, has_costs = settings.template_dir, writer.run().report is not None
+        pages = [(rundir.ANALYTIC_SUMMARY, SUMMARY)] if has_costs else []
+        if has_costs or writer.index.kind != "model":
+            pages += [(rundir.STAKEHOLDER_SUMMARY, STAKEHOLDER), (rundir.REPORT, settings.template)]
+        for file, template in pages:
+            writer.update()  # pages link the files that the index has, the pages before them too
+            writer.write_text(file, render(writer.run(), template=template, template_dir=folder))
 
     return _attempt(writer, "report", "report-traceback.txt", work)
 

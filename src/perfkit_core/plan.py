@@ -265,9 +265,9 @@ def _options_of(
 
 def _check_template(settings: Settings, model: str) -> None:
     """Refuse a report template that is missing or malformed; compiled here, it is ready at the end of the run."""
-    from perfkit_core.report import SUMMARY, check_template
+    from perfkit_core.report import STAKEHOLDER, SUMMARY, check_template
 
-    for template in (SUMMARY, settings.template):
+    for template in (SUMMARY, STAKEHOLDER, settings.template):
         check_template(template, template_dir=settings.template_dir, model=model)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.md"
 SUMMARY = "summary.md"
+STAKEHOLDER = "stakeholder_summary.md"
 CAPTURE = "capture.md"
 """What ``report.md`` is of a run that has no model of its own."""
 COMPARE = "compare.md"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perfkit_core import __version__, rundir, units
 from perfkit_core.families import Family, families
+from perfkit_core.findings import Findings
 from perfkit_core.hotspots import rank
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analysis import Hotspots
@@ -109,6 +110,11 @@ class ReportContext:
         """What only the pass that ``profile`` comes from knows of it; its name is in ``run.file_passes``."""
         done = self.run.pass_of(rundir.REGIONS)
         return () if done is None else done.notes
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the run's data say: the bottleneck, takeaways of the stages, recommendations."""
+        return Findings(self._source)
 
     @cached_property
     def measured(self) -> tuple[MeasuredRow, ...]:

@@ -131,7 +131,10 @@ def test_html_is_self_contained_and_has_the_tables(full):
     names = [tag for tag, _ in tags.found]
     assert names.count("table") == render(full).count("\n|---")
     assert not {"script", "link", "img", "iframe"} & set(names)
-    assert not [attrs for _, attrs in tags.found if "src" in attrs or "href" in attrs]
+    assert not [attrs for _, attrs in tags.found if "src" in attrs]
+    links = [attrs["href"] for _, attrs in tags.found if "href" in attrs]
+    assert links  # to files of the run alone
+    assert set(links) <= set(full.index.files)
     assert "<title>wan2_1 t2v_14b native_720p</title>" in page
 
 
@@ -139,11 +142,13 @@ def test_html_escapes_whatever_names_contain(tiny):
     evil = "<script>alert(1)</script>|[x](javascript:alert(1))"
     report = tiny.report.model_copy(update={"architecture": evil, "notes": (evil,), "workload": evil})
     index = tiny.index.model_copy(update={"workload": evil})
-    run = SimpleNamespace(path=tiny.path, index=index, report=report, verification=None, metrics=None, profile=None)
+    records = dict.fromkeys(("verification", "metrics", "profile", "counters"))
+    run = SimpleNamespace(path=tiny.path, index=index, report=report, **records)
     tags = _Tags()
     page = render(run, fmt="html")
     tags.feed(page)
-    assert not [tag for tag, _ in tags.found if tag in {"script", "a"}]
+    assert "script" not in [tag for tag, _ in tags.found]
+    assert {attrs["href"] for tag, attrs in tags.found if tag == "a"} <= set(tiny.index.files)
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3
 
 
@@ -209,9 +214,8 @@ def test_a_verified_run_shows_the_result(tiny):
         end_to_end=EndToEnd.model_construct(**values),
         methods=("by counting",),
     )
-    run = SimpleNamespace(
-        path=tiny.path, index=tiny.index, report=tiny.report, verification=check, metrics=None, profile=None
-    )
+    absent = dict.fromkeys(("metrics", "profile", "counters"))
+    run = SimpleNamespace(path=tiny.path, index=tiny.index, report=tiny.report, verification=check, **absent)
     text = render(run)
     assert "**Failed**: 1 modules compared" in text
     assert ["`denoise/step`", "10 FLOP", "20 FLOP", "0.5", "over"] in table(text, "## Verification")

@@ -1,0 +1,257 @@
+"""What to do first: changes ranked by the time that the run's own figures say they could save.
+
+Every rule is a threshold on figures, so it holds for any model. Two bounds go with each recommendation: what it would
+save if the kernels concerned reached ``REACHABLE`` of the peak that limits them, which ranks them, and the most that it
+could save at all. Neither exceeds the time of what is changed. Recommendations overlap and do not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from perfkit_core.kernel_kinds import HEAVY, kind_of
+from perfkit_core.kernel_use import FUSIBLE, KindUse, Peaks
+from perfkit_core.schema.counters import CountersReport
+from perfkit_core.stage_facts import StageFacts
+from perfkit_core.takeaways import limit_of
+from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share
+
+REACHABLE: Final = 0.75
+"""Part of a peak that good kernels reach on large shapes: what a change is expected to come to."""
+
+WORTHWHILE: Final = 0.01
+"""Part of the run's time that a change must be expected to save to be listed."""
+
+HALVED: Final = 0.5
+"""What half the bits, or two at a time, leave of the bytes moved for each."""
+
+RERUN: Final = "perfkit run --config config.yaml"
+"""Repeats the run from its own directory."""
+
+JUDGE: Final = "perfkit compare . NEW --by time"
+"""Holds the repeated run against this one."""
+
+
+class Recommendation(NamedTuple):
+    """A change worth trying.
+
+    Attributes:
+        path: Region path of the stage that it changes.
+        what: What to do.
+        evidence: The figures that speak for it, and the passes they come from.
+        saves_seconds: Expected saving of a whole run, in seconds.
+        at_most_seconds: The most that it could save, in seconds.
+        run_seconds: Time of the whole run, in seconds.
+        effort: ``one option`` of the model, or ``a change of code``.
+        measure: Commands that measure the effect, to be run in the run's directory.
+    """
+
+    path: str
+    what: str
+    evidence: str
+    saves_seconds: float
+    at_most_seconds: float
+    run_seconds: float
+    effort: str
+    measure: str
+
+    @property
+    def share(self) -> float:
+        """Expected saving as a part of the run, 0 to 1."""
+        return self.saves_seconds / self.run_seconds if self.run_seconds else 0.0
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times faster the whole run would be at most, all else as it is; None when that has no bound."""
+        rest = self.run_seconds - self.at_most_seconds
+        return self.run_seconds / rest if rest > 0 else None
+
+
+class Setting(NamedTuple):
+    """What the rules know of a run besides its stages.
+
+    Attributes:
+        run_seconds: Time of the whole run.
+        parameters: Resolved parameters of model and workload.
+        peaks: Limits of the device.
+        counters: Hardware counters; None without them.
+        times: The pass that the times come from.
+        kernels: The pass that the kernels come from.
+        is_model: Whether ``perfkit run`` made the run, so that it can repeat it.
+    """
+
+    run_seconds: float
+    parameters: Mapping[str, object]
+    peaks: Peaks
+    counters: CountersReport | None
+    times: str
+    kernels: str
+    is_model: bool
+
+
+def recommendations(facts: Sequence[StageFacts], setting: Setting) -> tuple[Recommendation, ...]:
+    """Return every change that the figures speak for, largest expected saving first.
+
+    Also those that are not ``WORTHWHILE``: who shows them decides that with ``worthwhile``.
+    """
+    if not setting.run_seconds:
+        return ()
+    found = [one for stage in facts for one in _of_stage(stage, setting)]
+    bounded = [_bounded(one) for one in found]
+    return tuple(sorted((one for one in bounded if one.saves_seconds > 0), key=lambda one: -one.saves_seconds))
+
+
+def worthwhile(found: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+    """Return those that are expected to save a noticeable part of the run."""
+    return tuple(one for one in found if one.share >= WORTHWHILE)
+
+
+def _bounded(one: Recommendation) -> Recommendation:
+    most = max(0.0, min(one.at_most_seconds, one.run_seconds))
+    return one._replace(at_most_seconds=most, saves_seconds=max(0.0, min(one.saves_seconds, most)))
+
+
+def _of_stage(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
+    if not stage.seconds:
+        return
+    waits = limit_of(stage) == "launches"
+    if waits:
+        yield _launches(stage, setting)
+    else:
+        # While the GPU waits for the host, faster kernels only make it wait longer.
+        for use in stage.kinds:
+            yield from _kernels(stage, use, setting)
+    yield from _bytes(stage, setting)
+
+
+def _launches(stage: StageFacts, setting: Setting) -> Recommendation:
+    """Recommend fewer launches where no kernel runs for long."""
+    idle = stage.idle_seconds or 0.0
+    compiled = str(setting.parameters.get("compile", "")) not in ("", "none")
+    optional = "compile" in setting.parameters and not compiled
+    done = f" (compile={setting.parameters['compile']} is on, and leaves this)" if compiled else ""
+    each = f", {stage.kernels:.4g} kernels a {stage.each}" if stage.kernels is not None else ""
+    slowed = ", on a timeline whose profiler slows launches" if stage.clock == "timeline" else ""
+    return Recommendation(
+        path=stage.path,
+        what=f"launch {stage.path} less often: record it as a CUDA graph, compile it or fuse its kernels{done}",
+        evidence=f"a kernel runs in {format_share(stage.busy or 0.0)} of its {format_ms(1e3 * stage.seconds)}{each}"
+        f"{slowed} ({_passes(stage, setting)})",
+        saves_seconds=idle,
+        at_most_seconds=idle,
+        run_seconds=setting.run_seconds,
+        effort="one option" if optional else "a change of code",
+        measure=_measure(setting, "--set compile=reduce-overhead" if optional else ""),
+    )
+
+
+def _kernels(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator[Recommendation]:
+    """Recommend better kernels, or none at all, where they are far from the peak that limits them."""
+    fusible = use.kind == FUSIBLE
+    if not fusible and (not set(use.members) & set(HEAVY) or use.peak_share is None):
+        return
+    seconds = min(use.seconds, stage.seconds)
+    floor = use.floor_seconds or 0.0
+    reached = floor / REACHABLE
+    compiled = str(setting.parameters.get("compile", "")) not in ("", "none")
+    option = "compile=default" if fusible and "compile" in setting.parameters and not compiled else ""
+    option = "attention=OTHER" if not fusible and _own_option(use, setting) else option
+    yield Recommendation(
+        path=stage.path,
+        what=_fuse(stage, compiled=compiled) if fusible else _faster(stage, use, setting),
+        evidence=f"{_evidence(use, stage)} ({_passes(stage, setting)}){_counted(use, setting.counters)}",
+        saves_seconds=seconds - reached,
+        # Fused into their neighbours, light kernels need no time of their own; arithmetic stays.
+        at_most_seconds=seconds if fusible else seconds - floor,
+        run_seconds=setting.run_seconds,
+        effort="one option" if option else "a change of code",
+        measure=_measure(setting, f"--set {option}" if option else ""),
+    )
+
+
+def _fuse(stage: StageFacts, *, compiled: bool) -> str:
+    rest = "still left by the compiler" if compiled else "compile it, or write fused kernels"
+    return f"fuse the element-wise, norm, copy and cast kernels of {stage.path}: {rest}"
+
+
+def _faster(stage: StageFacts, use: KindUse, setting: Setting) -> str:
+    how = {
+        "attention": "another attention kernel",
+        "matrix products": "other matrix-product kernels (tuned for these shapes, or of fewer bits)",
+        "convolutions": "another memory layout, fewer bits, or tuned algorithms",
+    }
+    ways = ", ".join(how[kind] for kind in use.members if kind in how)
+    now = f"; attention={setting.parameters['attention']} now" if _own_option(use, setting) else ""
+    return f"speed up the {use.kind} of {stage.path}: {ways}{now}"
+
+
+def _own_option(use: KindUse, setting: Setting) -> bool:
+    return "attention" in use.members and "attention" in setting.parameters
+
+
+def _evidence(use: KindUse, stage: StageFacts) -> str:
+    text = f"{format_ms(1e3 * use.seconds)}, {format_share(use.share)} of {stage.path}"
+    if use.peak_share is None or use.floor_seconds is None:
+        return text
+    if use.is_compute and use.peak_flops_per_s is not None:
+        text += f", at {format_flops(use.flops_per_s)}/s: {format_share(use.peak_share)} of the"
+        text += f" {' and '.join(use.dtypes[:2])} peak"
+    else:
+        text += f", moving at least {format_bytes(use.bytes)}: {format_share(use.peak_share)} of peak memory bandwidth"
+    return f"{text}; {format_ms(1e3 * use.floor_seconds / REACHABLE)} at {format_share(REACHABLE)} of it"
+
+
+def _counted(use: KindUse, counters: CountersReport | None) -> str:
+    """Return what hardware counters say of kernels of the same kind, weighted by their time."""
+    rows = [one for one in (counters.kernels if counters else ()) if one.measured_calls]
+    rows = [one for one in rows if kind_of(one.name) in use.members]
+    figures = []
+    for name, label in (("peak_share", "of peak arithmetic"), ("dram_share", "of peak memory bandwidth")):
+        known = [(getattr(one.efficiency, name), one.total_ns) for one in rows]
+        known = [(value, weight) for value, weight in known if value is not None]
+        weight = sum(one for _, one in known)
+        if weight:
+            figures.append(f"{format_share(sum(value * one for value, one in known) / weight)} {label}")
+    return f"; hardware counters of such kernels: {', '.join(figures)}" if figures else ""
+
+
+def _bytes(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
+    """Recommend to move less where every iteration of a loop reads much and computes little."""
+    rate, use = setting.peaks.bandwidth, stage.use
+    if rate is None or use is None or stage.instances < 2 or stage.intensity is None or not stage.bytes:
+        return
+    ideal = use.mfu * use.seconds
+    ridge = use.flops / ideal / rate if ideal else 0.0
+    moving = stage.bytes / rate
+    if stage.intensity >= ridge or moving > stage.seconds:
+        return
+    yield Recommendation(
+        path=stage.path,
+        what=f"move fewer bytes a {stage.each} in {stage.path}: several at a time (a batch), or weights of fewer bits",
+        evidence=f"every {stage.each} moves at least {format_bytes(stage.bytes / stage.instances)} at "
+        f"{format_intensity(stage.intensity)}, against a ridge of {format_intensity(ridge)}; at peak bandwidth that is "
+        f"{format_ms(1e3 * moving)} of {format_ms(1e3 * stage.seconds)} ({_passes(stage, setting)}, analytic)",
+        saves_seconds=(1 - HALVED) * moving,
+        at_most_seconds=moving,
+        run_seconds=setting.run_seconds,
+        effort="one option" if _batch(setting) else "a change of code",
+        measure=_measure(setting, _batch(setting)),
+    )
+
+
+def _batch(setting: Setting) -> str:
+    now = setting.parameters.get("batch_size")
+    return f"--set batch_size={2 * now}" if isinstance(now, int) and now > 0 else ""
+
+
+def _passes(stage: StageFacts, setting: Setting) -> str:
+    times = setting.times if stage.clock == "wall_clock" else setting.kernels
+    named = [name for name in dict.fromkeys((times, setting.kernels)) if name]
+    return ", ".join(named)
+
+
+def _measure(setting: Setting, change: str) -> str:
+    if not setting.is_model:
+        return ""
+    return f"{RERUN} {change} --out NEW; {JUDGE}".replace("  ", " ")

@@ -1,0 +1,290 @@
+"""What a run knows of each of its stages: time, arithmetic, kernels by kind, and how sure that is.
+
+One place joins the three views, so that takeaways and recommendations are plain conclusions from these figures. Times
+are unprofiled ones where the run has them; else a profiler's, which says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from perfkit_core.kernel_use import KindUse, Peaks, kind_uses
+from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.schema.counters import CounterRegion, CountersReport
+from perfkit_core.schema.metrics import Metrics, StageTime, Utilisation
+from perfkit_core.schema.regions import RegionRow, RegionsReport
+from perfkit_core.stage_table import run_ms
+
+Clock = Literal["wall_clock", "timeline", "kernels", "none"]
+"""Where the time of a stage comes from: unprofiled runs, busy and idle time on a profiler's timeline, kernels alone."""
+
+MOST: Final = 0.5
+"""Part of a stage's time from which on a named part of it is worth naming."""
+
+ALL: Final = 0.95
+"""Part of a stage's time from which on a named part is as good as the stage."""
+
+_OWN_DOMAIN: Final = "perfkit"
+
+
+class StageFacts(NamedTuple):
+    """One stage of a run; times and counts are of a whole run, loops scaled to full length.
+
+    Attributes:
+        path: Region path.
+        clock: Where the time comes from.
+        seconds: Its time; 0 when that is unknown.
+        share: Part of the time of the run, 0 to 1.
+        time: Its statistics over the unprofiled runs; None without them.
+        loop: Region path of the loop that the stage is or contains; empty without one.
+        instances: Iterations of that loop, else how often the stage is entered.
+        each: What one of these is called: a token, the last name of the loop's path, or a call.
+        flops: FLOPs; None without an analytic view of it.
+        bytes: Least bytes moved; None without an analytic view of it.
+        use: Utilisation; None where no peak is known.
+        busy: Part of the time in which a kernel runs, as measured: beyond 1 the profile and the times disagree; None
+            without a profile of a GPU.
+        kernels: Kernels of one instance; None without a profile of a GPU.
+        launches: API calls that launch them, of one instance; None where the profiler does not tell.
+        kinds: Kernels by what they do, most time first; empty without a profile of a GPU.
+        counters: What hardware counters say of it; None without them.
+        largest_part: Innermost named part with more than half of its time, and that part of it; None without one.
+        hidden: Why nothing is visible inside a part of it; empty when all is.
+    """
+
+    path: str
+    clock: Clock
+    seconds: float
+    share: float
+    time: StageTime | None
+    loop: str
+    instances: int
+    each: str
+    flops: int | None
+    bytes: int | None
+    use: Utilisation | None
+    busy: float | None
+    kernels: float | None
+    launches: float | None
+    kinds: tuple[KindUse, ...]
+    counters: CounterRegion | None
+    largest_part: tuple[str, float] | None
+    hidden: str
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """Seconds in which no kernel runs; None without a profile of a GPU."""
+        return None if self.busy is None else self.seconds * max(0.0, 1 - self.busy)
+
+    @property
+    def intensity(self) -> float | None:
+        """FLOPs per byte moved; None when either is unknown."""
+        return self.flops / self.bytes if self.flops is not None and self.bytes else None
+
+
+class Sources(NamedTuple):
+    """The records of a run that facts are drawn from; None for what the run does not have.
+
+    Attributes:
+        analytic: Costs from formulas.
+        metrics: Unprofiled times.
+        profile: A profiler's timeline.
+        counters: Hardware counters.
+        peaks: Limits of the device.
+    """
+
+    analytic: AnalyticReport | None
+    metrics: Metrics | None
+    profile: RegionsReport | None
+    counters: CountersReport | None
+    peaks: Peaks
+
+
+def stage_facts(sources: Sources) -> tuple[StageFacts, ...]:
+    """Return the facts of every stage, in the order in which they run."""
+    rows = _rows(sources.profile)
+    factors = _factors(sources, rows)
+    found = [_facts(path, sources, rows, factors) for path in _stages(sources, rows)]
+    metrics = sources.metrics
+    whole = run_ms(metrics.aggregates.run_ms) / 1e3 if metrics else sum(one.seconds for one in found)
+    return tuple(one._replace(share=min(1.0, one.seconds / whole) if whole else 0.0) for one in found)
+
+
+def scale_factors(sources: Sources) -> dict[str, float]:
+    """Return by how much work recorded in each region is multiplied to be of a whole run."""
+    return _factors(sources, _rows(sources.profile))
+
+
+def run_seconds(sources: Sources, facts: Sequence[StageFacts]) -> float:
+    """Return the time of a whole run; 0 when nothing was timed."""
+    if sources.metrics is not None:
+        return run_ms(sources.metrics.aggregates.run_ms) / 1e3
+    return sum(one.seconds for one in facts)
+
+
+def _rows(profile: RegionsReport | None) -> dict[str, RegionRow]:
+    """Return the aggregate rows of the domain that has the regions: perfkit's own where there is one."""
+    rows = [row for row in (profile.regions if profile else ()) if row.process is None and row.device is None]
+    domains = [row.domain for row in rows]
+    domain = _OWN_DOMAIN if _OWN_DOMAIN in domains else (domains[0] if domains else "")
+    return {row.path: row for row in rows if row.domain == domain}
+
+
+def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:
+    if sources.analytic is not None:
+        return [stage.path for stage in sources.analytic.stages]
+    if rows:
+        return [path for path in rows if "/" not in path]
+    return [region.path for region in sources.counters.regions if region.parent is None] if sources.counters else []
+
+
+def _factors(sources: Sources, rows: Mapping[str, RegionRow]) -> dict[str, float]:
+    """Return by how much the work of each region is multiplied to be of a whole run: profiles leave iterations out."""
+    if sources.metrics is not None:
+        loops = {time.path: float(time.instances) for time in sources.metrics.aggregates.step_ms.values()}
+    elif sources.analytic is not None:
+        # A stage may enter its modules several times: what it is multiplied by is told by those inside.
+        stages = {stage.path for stage in sources.analytic.stages}
+        modules = [module for module in sources.analytic.modules if module.calls and module.path not in stages]
+        loops = {module.path: float(module.calls) for module in modules}
+    else:
+        loops = {}
+    found = {}
+    for path in rows:
+        places = [place for place in _upwards(path) if place in loops and place in rows and rows[place].instances]
+        inside = [] if places else _loop_inside(path, loops, rows)
+        place = next(iter([*places, *inside]), None)
+        found[path] = loops[place] / (rows[place].instances or 1) if place is not None else 1.0
+    return found
+
+
+def _loop_inside(path: str, loops: Mapping[str, float], rows: Mapping[str, RegionRow]) -> list[str]:
+    """Return regions inside that are entered as often as the one around them, which the analytic view does not have."""
+    return [
+        one
+        for one in loops
+        if one.startswith(f"{path}/")
+        and one in rows
+        and rows[one].instances == rows[path].instances
+        and rows[one].instances
+    ]
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: Mapping[str, float]) -> StageFacts:
+    metrics, analytic = sources.metrics, sources.analytic
+    times = {one.path: one for one in metrics.aggregates.stage_ms.values()} if metrics else {}
+    time, row = times.get(path), rows.get(path)
+    busy, idle = _busy_seconds(path, rows, factors)
+    counted = _counted(path, sources.counters, row.domain if row else _OWN_DOMAIN)
+    clock, seconds = _clock(time, busy, idle, counted)
+    stage = next((one for one in analytic.stages if one.path == path), None) if analytic else None
+    entered = stage.calls if stage else (row.instances or 1 if row else 1)
+    loop, instances, each = _loop(path, metrics, entered) if metrics else _recorded_loop(path, rows, factors, entered)
+    kernels = sum(found.exclusive_kernels * factors[one] for one, found in rows.items() if _inside(one, path))
+    on_gpu = row is not None and busy is not None and bool(row.inclusive_kernels)
+    launched = [found.exclusive_launches for one, found in rows.items() if _inside(one, path)]
+    return StageFacts(
+        path=path,
+        clock=clock,
+        seconds=seconds,
+        share=0.0,
+        time=time,
+        loop=loop,
+        instances=instances,
+        each=each,
+        flops=stage.flops if stage else None,
+        bytes=stage.bytes_read + stage.bytes_written if stage else None,
+        use=next((one for one in metrics.mfu if one.path == path), None) if metrics else None,
+        busy=busy / seconds if on_gpu and busy is not None and seconds and clock != "kernels" else None,
+        kernels=kernels / max(1, instances) if on_gpu else None,
+        launches=_scaled_launches(path, rows, factors) / max(1, instances) if on_gpu and None not in launched else None,
+        kinds=kind_uses(path, seconds, sources.profile.kernels, factors, analytic, sources.peaks)
+        if sources.profile and on_gpu
+        else (),
+        counters=counted,
+        largest_part=_largest_part(path, seconds, times),
+        hidden="; ".join(
+            f"{one}: {why}" for one, why in (metrics.hidden.items() if metrics else ()) if _inside(one, path)
+        ),
+    )
+
+
+def _scaled_launches(path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float]) -> float:
+    return sum((row.exclusive_launches or 0) * factors[one] for one, row in rows.items() if _inside(one, path))
+
+
+def _largest_part(path: str, seconds: float, times: Mapping[str, StageTime]) -> tuple[str, float] | None:
+    """Return the innermost part that takes most of a stage; what takes all of it tells nothing."""
+    parts = [
+        (one, run_ms(time) / 1e3 / seconds) for one, time in times.items() if one.startswith(f"{path}/") and seconds
+    ]
+    parts = [(one, share) for one, share in parts if MOST <= share < ALL and times[one].runs == "plain"]
+    return max(parts, key=lambda part: part[0].count("/"), default=None)
+
+
+def _inside(path: str, stage: str) -> bool:
+    return path == stage or path.startswith(f"{stage}/")
+
+
+def _counted(path: str, counters: CountersReport | None, domain: str) -> CounterRegion | None:
+    """Return the region of that path, where several domains have it that of the timeline's."""
+    found = [one for one in (counters.regions if counters else ()) if one.path == path]
+    return next((one for one in found if one.domain == domain), found[0] if found else None)
+
+
+def _clock(
+    time: StageTime | None, busy: float | None, idle: float | None, counted: CounterRegion | None
+) -> tuple[Clock, float]:
+    if time is not None:
+        return "wall_clock", run_ms(time) / 1e3
+    if busy is not None and idle is not None:
+        return "timeline", busy + idle
+    if busy is None and counted is not None:
+        busy = counted.inclusive_ns / 1e9
+    return ("kernels", busy) if busy is not None else ("none", 0.0)
+
+
+def _busy_seconds(
+    path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float]
+) -> tuple[float | None, float | None]:
+    """Return the seconds in which kernels of a stage run and in which the GPU idles in it, scaled to a whole run."""
+    row = rows.get(path)
+    if row is None or row.busy_ns is None:
+        return None, None
+    children = [one for one in rows if one.startswith(f"{path}/") and factors[one] != factors[path]]
+    outermost = [one for one in children if not any(one.startswith(f"{other}/") for other in children)]
+    busy, idle = float(row.busy_ns), None if row.idle_time is None else float(row.idle_time)
+    for one in outermost:
+        # What the loop took as recorded is already part of the stage; the iterations left out come on top.
+        busy += (factors[one] / factors[path] - 1) * (rows[one].busy_ns or 0)
+        idle = None if idle is None else idle + (factors[one] / factors[path] - 1) * (rows[one].idle_time or 0)
+    return busy * factors[path] / 1e9, None if idle is None else idle * factors[path] / 1e9
+
+
+def _recorded_loop(
+    path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float], calls: int
+) -> tuple[str, int, str]:
+    """Return the same where nothing was timed: a loop is what the profile has less often than the workload does it."""
+    inside = [one for one in rows if one.startswith(f"{path}/") and factors[one] != factors[path]]
+    loop = min(inside, key=lambda one: one.count("/"), default=None)
+    if loop is None:
+        return "", calls, "call"
+    return loop, round((rows[loop].instances or 1) * factors[loop]), loop.rpartition("/")[2]
+
+
+def _loop(path: str, metrics: Metrics, calls: int) -> tuple[str, int, str]:
+    """Return the loop of a stage, its iterations and what one is called."""
+    loop = next((one for one in metrics.aggregates.step_ms.values() if _inside(one.path, path)), None)
+    if loop is None:
+        return "", calls, "call"
+    token = metrics.aggregates.time_per_output_token_ms
+    if token is not None and token.mean == loop.mean:
+        return loop.path, loop.instances, "token"
+    return loop.path, loop.instances, "iteration" if loop.path == path else loop.path.rpartition("/")[2]
