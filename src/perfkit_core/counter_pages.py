@@ -74,8 +74,10 @@ def _regions(report: CountersReport, total: int) -> str:
             _text(region.note),
         )
         for region in report.regions
+        if region.directory
     ]
-    return _table(columns, rows, right=range(1, 6))
+    text, left = _table(columns, rows, right=range(1, 6)), len(report.regions) - len(rows)
+    return f"{text}\n\n{left} more are in `report.json`." if left else text
 
 
 def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -54,21 +54,30 @@ def region_directories(regions: Sequence[tuple[str, str]]) -> dict[tuple[str, st
     return found
 
 
+def with_directory(times: Mapping[tuple[str, str], int]) -> list[tuple[str, str]]:
+    """Return the regions that have a directory of their own and a list of metrics: those with the largest time.
+
+    Args:
+        times: Kernel time by domain and path.
+    """
+    return sorted(times, key=lambda region: (-times[region], region))[:DIRECTORIES]
+
+
 def with_directories(report: CountersReport) -> CountersReport:
     """Return the report with a directory for each of its regions, past a limit for those with the largest time.
 
     The others keep their figures but not their list of metrics, and a note says so.
     """
-    ranked = sorted(report.regions, key=lambda region: (-region.inclusive_ns, region.domain, region.path))
-    names = region_directories([(region.domain, region.path) for region in ranked[:DIRECTORIES]])
+    times = {(region.domain, region.path): region.inclusive_ns for region in report.regions}
+    names = region_directories(with_directory(times))
     regions = []
     for region in report.regions:
         directory = names.get((region.domain, region.path), "")
         cleared = {} if directory else {"metrics": ()}
         regions.append(region.model_copy(update={"directory": directory, **cleared}))
     notes = report.notes
-    if len(ranked) > DIRECTORIES:
-        left = len(ranked) - DIRECTORIES
+    left = len(times) - len(names)
+    if left:
         notes += (f"{left} regions with the least time have neither a directory of their own nor a list of metrics",)
     return report.model_copy(update={"regions": tuple(regions), "notes": notes})
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from perfkit_core.schema.counters import CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
 from perfkit_core.units import format_share, format_time
 from perfkit_nsight.counter_join import Place, Tally
 from perfkit_nsight.counter_values import Values, Weighted, of_region, rule_of
-from perfkit_nsight.efficiency import added, amounts_of, averaged, efficiency_of, shares_of
+from perfkit_nsight.efficiency import Amounts, Shares, added, amounts_of, averaged, efficiency_of, shares_of
 from perfkit_nsight.verdicts import Verdict, verdict_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class Measured:
     time: float | None
     passes: int | None
 
+    @cached_property
+    def amounts(self) -> Amounts:
+        """What adds up, of one run."""
+        return amounts_of(self.values, self.time)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """Parts of peaks."""
+        return shares_of(self.values)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
@@ -56,7 +67,13 @@ class Known:
 
 
 def region_of(
-    place: Place, row: RegionRow | None, inside: Mapping[int, Tally], whole: Measured | None, known: Known
+    place: Place,
+    row: RegionRow | None,
+    inside: Mapping[int, Tally],
+    whole: Measured | None,
+    known: Known,
+    *,
+    listed: bool = True,
 ) -> CounterRegion:
     """Return one region.
 
@@ -66,6 +83,7 @@ def region_of(
         inside: Runs of its kernels, regions inside included, by the kernel's place.
         whole: What was measured of its range as a whole; None when it was not.
         known: What all regions have in common.
+        listed: Whether its metrics are listed.
     """
     domain, path = place
     parent, _, name = path.rpartition("/")
@@ -93,7 +111,7 @@ def region_of(
         bound=verdict.bound,
         reason=_reason(verdict, share, whole, of_range=whole is not None and not measured),
         efficiency=efficiency,
-        metrics=(*of_region(_weighted(measured, known)), *_of_range(whole)),
+        metrics=(*of_region(_weighted(measured, known)), *_of_range(whole)) if listed else (),
         top_kernels=top_kernels(inside, known.labels),
         note=" ".join(_notes(row, inside, measured, whole)),
     )
@@ -119,11 +137,11 @@ def _figures(
     measured: Mapping[int, Tally], whole: Measured | None, idle: float | None, known: Known
 ) -> tuple[Efficiency, Verdict]:
     if measured:
-        parts = [(one, measured[kernel]) for kernel, one in enumerate(known.kernels) if kernel in measured and one]
-        amounts = added([(amounts_of(one.values, one.time), tally.calls) for one, tally in parts])
-        shares = averaged([(shares_of(one.values), _time(one, tally)) for one, tally in parts])
+        parts = [(one, measured[kernel]) for kernel in sorted(measured) if (one := known.kernels[kernel])]
+        amounts = added([(one.amounts, tally.calls) for one, tally in parts])
+        shares = averaged([(one.shares, _time(one, tally)) for one, tally in parts])
     elif whole is not None:
-        amounts, shares = amounts_of(whole.values, whole.time), shares_of(whole.values)
+        amounts, shares = whole.amounts, whole.shares
     else:
         verdict = verdict_of(Efficiency(), known.thresholds, idle=idle)
         return Efficiency(), verdict if verdict.bound == "launch" else Verdict("unknown", "nothing of it was measured")

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from perfkit_core.counters import with_directory
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.schema.counters import CounterKernel, CountersReport, MetricValue, RuleMessage, Thresholds
 from perfkit_core.units import format_share
 from perfkit_nsight.counter_join import Joined, Key, Place, Tally, Timeline, join, region_rows, timeline_of
 from perfkit_nsight.counter_regions import Known, Measured, region_of, top_kernels
 from perfkit_nsight.counter_values import Values, mean_of, values_of
-from perfkit_nsight.efficiency import amounts_of, efficiency_of, shares_of
+from perfkit_nsight.efficiency import efficiency_of
 from perfkit_nsight.results import OWN_DOMAIN
 from perfkit_nsight.verdict_options import thresholds_of
 from perfkit_nsight.verdicts import Verdict, verdict_of
@@ -57,9 +58,18 @@ def counters_of(
         thresholds=thresholds,
     )
     rows, ranges = region_rows(profile), _ranges(found, values)
+    times = {place: rows[place].inclusive_ns if place in rows else 0 for place in {**rows, **ranges}}
+    listed = set(with_directory(times))
     regions = tuple(
-        region_of(place, rows.get(place), timeline.inside.get(place, {}), ranges.get(place), known)
-        for place in sorted({**rows, **ranges}, key=_order)
+        region_of(
+            place,
+            rows.get(place),
+            timeline.inside.get(place, {}),
+            ranges.get(place),
+            known,
+            listed=place in listed,
+        )
+        for place in sorted(times, key=_order)
     )
     rules = _rules_by_launch(found)
     return CountersReport(
@@ -124,7 +134,7 @@ def _kernel(key: Key, tally: Tally, place: int, known: Known, rules: Sequence[Ru
     }
     if one is None:
         return CounterKernel(**facts, measured_calls=0, profiled_ns=None, bound="unknown", reason="it was not measured")
-    efficiency = efficiency_of(amounts_of(one.values, one.time), shares_of(one.values), known.device)
+    efficiency = efficiency_of(one.amounts, one.shares, known.device)
     waves = one.values[_WAVES].value if _WAVES in one.values else None
     verdict: Verdict = verdict_of(efficiency, known.thresholds, waves=waves if isinstance(waves, float) else None)
     return CounterKernel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from perfkit_core.schema.counters import MetricValue
@@ -110,6 +111,7 @@ def mean_of(launches: Sequence[Values]) -> dict[str, Value]:
     return found
 
 
+@cache
 def rule_of(name: str) -> Rule | None:
     """Return how a metric of a region follows from those of its kernels; None for what has no meaning there.
 
@@ -135,16 +137,18 @@ def of_region(kernels: Sequence[Weighted]) -> Iterator[MetricValue]:
     names = dict.fromkeys(name for kernel in kernels for name in kernel.values)
     for name in names:
         rule = rule_of(name)
-        if rule is not None and not _spare(name, names):
+        if rule is not None and _better(name) not in names:
             yield _combined(name, rule, kernels)
 
 
-def _spare(name: str, names: Mapping[str, None]) -> bool:
+@cache
+def _better(name: str) -> str:
+    """Return the metric of the same counter that says what this one does, and more; empty when there is none."""
     found = _COUNTER.fullmatch(name)
     if found is None or found["rollup"] not in ("sum", "avg", "max", "min"):
-        return False
+        return ""
     better = "avg" if found["more"] else "sum"
-    return found["rollup"] != better and f"{found['counter']}.{better}{found['more'] or ''}" in names
+    return "" if found["rollup"] == better else f"{found['counter']}.{better}{found['more'] or ''}"
 
 
 def _combined(name: str, rule: Rule, kernels: Sequence[Weighted]) -> MetricValue:
