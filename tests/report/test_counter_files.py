@@ -175,3 +175,7 @@ def test_past_a_limit_regions_have_no_directory_and_the_report_says_so(
         "report.json",
         "report.md",
     ]
+    page = (tmp_path / "R/ncu/regions/report.md").read_text()
+    assert "| `b` |" in page
+    assert "| `a` |" not in page
+    assert "1 more are in `report.json`." in page
