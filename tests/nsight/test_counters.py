@@ -84,9 +84,12 @@ def test_a_sum_to_which_a_measured_kernel_has_no_value_is_null() -> None:
 
 
 def test_of_the_four_that_ncu_stores_of_a_counter_a_region_has_the_one_that_means_something() -> None:
-    names = [f"dram__bytes.{rollup}{more}" for rollup in ("avg", "max", "min", "sum") for more in ("", ".per_second")]
+    kinds = ("", ".per_second", ".pct_of_peak_sustained_elapsed")
+    names = [f"dram__bytes.{rollup}{more}" for rollup in ("avg", "max", "min", "sum") for more in kinds]
     report = joined(measured([("k", dict.fromkeys(names, 1.0))]), timeline([kernel("a", "k", 1, 1)]))
-    assert sorted(values(report, "a")) == ["dram__bytes.avg.per_second", "dram__bytes.sum"]
+    assert sorted(values(report, "a")) == [
+        "dram__bytes.avg.pct_of_peak_sustained_elapsed", "dram__bytes.sum", "dram__bytes.sum.per_second",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,8 @@ def rule_of(name: str) -> Rule | None:
 def of_region(kernels: Sequence[Weighted]) -> Iterator[MetricValue]:
     """Yield the metrics of a region out of those of its measured kernels.
 
-    ncu stores average, largest, smallest and sum of whatever is asked for; of the four a region has the sum of what
-    adds up, and the average of shares and rates, others only where these are not there. A sum to which a measured
+    ncu stores average, largest, smallest and sum, over the parts of the chip, of whatever is asked for; of the four a
+    region has the sum of counts and rates and the average of shares, others only where these are not there. A sum to which a measured
     kernel has no value is null.
     """
     names = dict.fromkeys(name for kernel in kernels for name in kernel.values)
@@ -147,7 +147,7 @@ def _better(name: str) -> str:
     found = _COUNTER.fullmatch(name)
     if found is None or found["rollup"] not in ("sum", "avg", "max", "min"):
         return ""
-    better = "avg" if found["more"] else "sum"
+    better = "avg" if (found["more"] or "").startswith(".pct_of_") else "sum"
     return "" if found["rollup"] == better else f"{found['counter']}.{better}{found['more'] or ''}"
 
 
