@@ -131,8 +131,8 @@ def of_region(kernels: Sequence[Weighted]) -> Iterator[MetricValue]:
     """Yield the metrics of a region out of those of its measured kernels.
 
     ncu stores average, largest, smallest and sum, over the parts of the chip, of whatever is asked for; of the four a
-    region has the sum of counts and rates and the average of shares, others only where these are not there. A sum to which a measured
-    kernel has no value is null.
+    region has the sum of counts and rates and the average of shares, others only where these are not there. A sum to
+    which a measured kernel has no value is null.
     """
     names = dict.fromkeys(name for kernel in kernels for name in kernel.values)
     for name in names:
