@@ -185,6 +185,7 @@ def context_page() -> str:
         findings.Findings,
         stage_facts.StageFacts,
         kernel_use.KindUse,
+        kernel_use.Counted,
         takeaways.Takeaway,
         recommendations.Recommendation,
         summary_rows.SummaryRow,

@@ -13,12 +13,13 @@ from perfkit_core.kernel_kinds import kind_of
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.kernel_use import peaks_of
 from perfkit_core.recommendations import RERUN, Recommendation, Setting, recommendations, worthwhile
+from perfkit_core.recorded import region_rows, scale_factors
 from perfkit_core.rundir import Run
 from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment
-from perfkit_core.stage_facts import Sources, StageFacts, run_seconds, scale_factors, stage_facts
+from perfkit_core.stage_facts import Sources, StageFacts, run_seconds, stage_facts
 from perfkit_core.summary_rows import SummaryRow, aggregate_rows, environment_rows
 from perfkit_core.takeaways import Takeaway, doubts, open_question, point, takeaway
 from perfkit_core.units import format_share
@@ -120,7 +121,7 @@ class Findings:
 
     @cached_property
     def _factors(self) -> Mapping[str, float]:
-        return scale_factors(self._sources)
+        return scale_factors(region_rows(self.profile), self.metrics, self._source.report)
 
     @cached_property
     def stages(self) -> tuple[StageFacts, ...]:
@@ -157,7 +158,6 @@ class Findings:
             run_seconds=self.run_seconds,
             parameters=dict(report.parameters) if report else {},
             peaks=self._sources.peaks,
-            counters=self.counters,
             times=self.sources["times"],
             kernels=self.sources["kernels"],
             is_model=self._source.index.kind == "model",
@@ -279,7 +279,9 @@ class Findings:
         """Return the command that adds what a backend measures; of a program only profilers know anything."""
         index = self._source.index
         if index.kind == "model":
-            return f"{RERUN} --backend {backend} --out NEW"
+            device = self._environment.device if self._environment else None
+            elsewhere = " --device cuda:0" if device is not None and device.gpu is None and backend != "torch" else ""
+            return f"{RERUN} --backend {backend}{elsewhere} --out NEW"
         if backend in ("nsys", "ncu"):
             return f"perfkit exec --backend {backend} -- {'COMMAND' if not index.command else 'the same command'}"
         return f"perfkit run --model M --workload W --backend {backend}"

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from perfkit_core.kernel_kinds import HEAVY, LIGHT, KernelKind, kind_of
 from perfkit_core.schema.analytic import AnalyticReport, OpRecord
+from perfkit_core.schema.counters import CounterKernel
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import KernelRow
 from perfkit_core.schema.run import DeviceRecord
@@ -62,6 +63,30 @@ def peaks_of(metrics: Metrics | None, device: DeviceRecord | None) -> Peaks:
     return Peaks(found, metrics.peaks.memory_bandwidth, device)
 
 
+class Counted(NamedTuple):
+    """What hardware counters say of kernels, weighted by their time; None where they were not read.
+
+    Attributes:
+        peak: Part of the device's arithmetic peak, 0 to 1.
+        compute: Busiest part of the SMs, of its peak, 0 to 1.
+        dram: Part of peak memory bandwidth, 0 to 1.
+    """
+
+    peak: float | None
+    compute: float | None
+    dram: float | None
+
+    @property
+    def arithmetic(self) -> float | None:
+        """The larger part on the side of arithmetic; None when nothing of that was read."""
+        return max((part for part in (self.peak, self.compute) if part is not None), default=None)
+
+    @property
+    def largest(self) -> float | None:
+        """The part of the peak that is nearest; None unless arithmetic was read: memory alone does not tell."""
+        return None if self.arithmetic is None else max(self.arithmetic, self.dram or 0.0)
+
+
 class KindUse(NamedTuple):
     """All kernels of one kind in a stage, over a whole run.
 
@@ -75,6 +100,7 @@ class KindUse(NamedTuple):
         dtypes: Element types of the arithmetic, most FLOPs first, those of next to none left out.
         compute_seconds: What the FLOPs take at the device's peaks; None when a peak is unknown.
         memory_seconds: What the bytes take at peak bandwidth; None when it is unknown.
+        counted: What hardware counters say of them.
     """
 
     kind: str
@@ -86,6 +112,7 @@ class KindUse(NamedTuple):
     dtypes: tuple[str, ...]
     compute_seconds: float | None
     memory_seconds: float | None
+    counted: Counted
 
     @property
     def flops_per_s(self) -> float:
@@ -99,13 +126,18 @@ class KindUse(NamedTuple):
 
     @property
     def floor_seconds(self) -> float | None:
-        """The longer of both times at the device's peaks; None when those are unknown."""
+        """The longer of both times at the device's peaks, where those are unknown by the counters; None without."""
         known = [one for one in (self.compute_seconds, self.memory_seconds) if one]
-        return max(known) if known else None
+        largest = self.counted.largest
+        if known or largest is None:
+            return max(known, default=None)
+        return self.seconds * min(1.0, largest)
 
     @property
     def is_compute(self) -> bool:
         """Whether arithmetic, not bytes, is the longer one at the device's peaks."""
+        if self.compute_seconds is None and self.memory_seconds is None:
+            return (self.counted.arithmetic or 0.0) >= (self.counted.dram or 0.0)
         return (self.compute_seconds or 0.0) >= (self.memory_seconds or 0.0)
 
     @property
@@ -140,6 +172,7 @@ def kind_uses(
     factors: Mapping[str, float],
     analytic: AnalyticReport | None,
     peaks: Peaks,
+    counters: Sequence[CounterKernel] = (),
 ) -> tuple[KindUse, ...]:
     """Return the kernels of a stage by kind, most time first.
 
@@ -150,15 +183,21 @@ def kind_uses(
         factors: By how much the time of a region's kernels is multiplied to be of a whole run.
         analytic: What there is to do; None when that is unknown.
         peaks: Limits of the device.
+        counters: Kernels with hardware counters.
     """
+    names: defaultdict[str, float] = defaultdict(float)
     times: defaultdict[KernelKind, float] = defaultdict(float)
     for row in kernels:
         if _inside(row.region, stage) and row.kind != "graph":
             kind = kind_of(row.name, row.kind)
-            times[kind] += row.total_ns * factors.get(row.region, 1.0) / 1e9
+            spent = row.total_ns * factors.get(row.region, 1.0) / 1e9
+            times[kind] += spent
+            names[row.name] += spent if row.kind == "kernel" else 0.0
     amounts = _amounts(stage, analytic, peaks)
     uses = [
-        _use(members, sum(times[kind] for kind in members), seconds, _joined(amounts, members), peaks)
+        _use(members, sum(times[kind] for kind in members), seconds, _joined(amounts, members), peaks)._replace(
+            counted=_counted({name: spent for name, spent in names.items() if kind_of(name) in members}, counters)
+        )
         for members in _groups(times, amounts, analytic is not None)
     ]
     return tuple(sorted((use for use in uses if use.seconds), key=lambda use: -use.seconds))
@@ -229,4 +268,29 @@ def _use(members: tuple[KernelKind, ...], spent: float, seconds: float, amount: 
         dtypes=tuple(dtype for dtype, part in amount.flops.most_common() if part >= _NOTICED * flops),
         compute_seconds=amount.compute_seconds if amount.known and amount.flops else None,
         memory_seconds=amount.bytes / peaks.bandwidth if peaks.bandwidth and amount.bytes else None,
+        counted=Counted(None, None, None),
+    )
+
+
+def _counted(names: Mapping[str, float], counters: Sequence[CounterKernel]) -> Counted:
+    """Return what counters say of some kernels, by the time of each; a name may have several geometries."""
+    rows = [one for one in counters if one.name in names and one.measured_calls and one.total_ns]
+    whole: Counter[str] = Counter()
+    for one in rows:
+        whole[one.name] += one.total_ns
+
+    def mean(parts: Sequence[float | None]) -> float | None:
+        known = [
+            (part, names[one.name] * one.total_ns / whole[one.name])
+            for one, part in zip(rows, parts, strict=True)
+            if part is not None
+        ]
+        weight = sum(time for _, time in known)
+        return sum(part * time for part, time in known) / weight if weight else None
+
+    figures = [one.efficiency for one in rows]
+    return Counted(
+        peak=mean([one.peak_share for one in figures]),
+        compute=mean([one.compute_share for one in figures]),
+        dram=mean([one.dram_share for one in figures]),
     )

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from perfkit_core.kernel_kinds import HEAVY, kind_of
+from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import FUSIBLE, KindUse, Peaks
-from perfkit_core.schema.counters import CountersReport
 from perfkit_core.stage_facts import StageFacts
-from perfkit_core.takeaways import limit_of
+from perfkit_core.takeaways import counted_text, limit_of
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share
 
 REACHABLE: Final = 0.75
@@ -75,7 +74,6 @@ class Setting(NamedTuple):
         run_seconds: Time of the whole run.
         parameters: Resolved parameters of model and workload.
         peaks: Limits of the device.
-        counters: Hardware counters; None without them.
         times: The pass that the times come from.
         kernels: The pass that the kernels come from.
         is_model: Whether ``perfkit run`` made the run, so that it can repeat it.
@@ -84,7 +82,6 @@ class Setting(NamedTuple):
     run_seconds: float
     parameters: Mapping[str, object]
     peaks: Peaks
-    counters: CountersReport | None
     times: str
     kernels: str
     is_model: bool
@@ -160,7 +157,7 @@ def _kernels(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator[Reco
     yield Recommendation(
         path=stage.path,
         what=_fuse(stage, compiled=compiled) if fusible else _faster(stage, use, setting),
-        evidence=f"{_evidence(use, stage)} ({_passes(stage, setting)}){_counted(use, setting.counters)}",
+        evidence=f"{_evidence(use, stage)} ({_passes(stage, setting)})",
         saves_seconds=seconds - reached,
         # Fused into their neighbours, light kernels need no time of their own; arithmetic stays.
         at_most_seconds=seconds if fusible else seconds - floor,
@@ -192,28 +189,16 @@ def _own_option(use: KindUse, setting: Setting) -> bool:
 
 def _evidence(use: KindUse, stage: StageFacts) -> str:
     text = f"{format_ms(1e3 * use.seconds)}, {format_share(use.share)} of {stage.path}"
+    if any(part is not None for part in use.counted):
+        text += f", by hardware counters at {counted_text(use.counted)}"
     if use.peak_share is None or use.floor_seconds is None:
         return text
     if use.is_compute and use.peak_flops_per_s is not None:
         text += f", at {format_flops(use.flops_per_s)}/s: {format_share(use.peak_share)} of the"
         text += f" {' and '.join(use.dtypes[:2])} peak"
-    else:
+    elif use.memory_seconds is not None:
         text += f", moving at least {format_bytes(use.bytes)}: {format_share(use.peak_share)} of peak memory bandwidth"
-    return f"{text}; {format_ms(1e3 * use.floor_seconds / REACHABLE)} at {format_share(REACHABLE)} of it"
-
-
-def _counted(use: KindUse, counters: CountersReport | None) -> str:
-    """Return what hardware counters say of kernels of the same kind, weighted by their time."""
-    rows = [one for one in (counters.kernels if counters else ()) if one.measured_calls]
-    rows = [one for one in rows if kind_of(one.name) in use.members]
-    figures = []
-    for name, label in (("peak_share", "of peak arithmetic"), ("dram_share", "of peak memory bandwidth")):
-        known = [(getattr(one.efficiency, name), one.total_ns) for one in rows]
-        known = [(value, weight) for value, weight in known if value is not None]
-        weight = sum(one for _, one in known)
-        if weight:
-            figures.append(f"{format_share(sum(value * one for value, one in known) / weight)} {label}")
-    return f"; hardware counters of such kernels: {', '.join(figures)}" if figures else ""
+    return f"{text}; {format_ms(1e3 * use.floor_seconds / REACHABLE)} at {format_share(REACHABLE)} of that peak"
 
 
 def _bytes(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:

@@ -6,10 +6,12 @@ are unprofiled ones where the run has them; else a profiler's, which says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from perfkit_core.kernel_use import KindUse, Peaks, kind_uses
+from perfkit_core.recorded import OWN_DOMAIN, busy_seconds, is_inside, region_rows, scale_factors, scaled_launches
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.counters import CounterRegion, CountersReport
 from perfkit_core.schema.metrics import Metrics, StageTime, Utilisation
@@ -24,8 +26,6 @@ MOST: Final = 0.5
 
 ALL: Final = 0.95
 """Part of a stage's time from which on a named part is as good as the stage."""
-
-_OWN_DOMAIN: Final = "perfkit"
 
 
 class StageFacts(NamedTuple):
@@ -50,6 +50,7 @@ class StageFacts(NamedTuple):
         kinds: Kernels by what they do, most time first; empty without a profile of a GPU.
         counters: What hardware counters say of it; None without them.
         largest_part: Innermost named part with more than half of its time, and that part of it; None without one.
+        operators: Operators with the most processor time and their parts of that, where no kernel ran; else empty.
         hidden: Why nothing is visible inside a part of it; empty when all is.
     """
 
@@ -70,6 +71,7 @@ class StageFacts(NamedTuple):
     kinds: tuple[KindUse, ...]
     counters: CounterRegion | None
     largest_part: tuple[str, float] | None
+    operators: tuple[tuple[str, float], ...]
     hidden: str
 
     @property
@@ -103,17 +105,12 @@ class Sources(NamedTuple):
 
 def stage_facts(sources: Sources) -> tuple[StageFacts, ...]:
     """Return the facts of every stage, in the order in which they run."""
-    rows = _rows(sources.profile)
-    factors = _factors(sources, rows)
+    rows = region_rows(sources.profile)
+    factors = scale_factors(rows, sources.metrics, sources.analytic)
     found = [_facts(path, sources, rows, factors) for path in _stages(sources, rows)]
     metrics = sources.metrics
     whole = run_ms(metrics.aggregates.run_ms) / 1e3 if metrics else sum(one.seconds for one in found)
     return tuple(one._replace(share=min(1.0, one.seconds / whole) if whole else 0.0) for one in found)
-
-
-def scale_factors(sources: Sources) -> dict[str, float]:
-    """Return by how much work recorded in each region is multiplied to be of a whole run."""
-    return _factors(sources, _rows(sources.profile))
 
 
 def run_seconds(sources: Sources, facts: Sequence[StageFacts]) -> float:
@@ -121,14 +118,6 @@ def run_seconds(sources: Sources, facts: Sequence[StageFacts]) -> float:
     if sources.metrics is not None:
         return run_ms(sources.metrics.aggregates.run_ms) / 1e3
     return sum(one.seconds for one in facts)
-
-
-def _rows(profile: RegionsReport | None) -> dict[str, RegionRow]:
-    """Return the aggregate rows of the domain that has the regions: perfkit's own where there is one."""
-    rows = [row for row in (profile.regions if profile else ()) if row.process is None and row.device is None]
-    domains = [row.domain for row in rows]
-    domain = _OWN_DOMAIN if _OWN_DOMAIN in domains else (domains[0] if domains else "")
-    return {row.path: row for row in rows if row.domain == domain}
 
 
 def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:
@@ -139,57 +128,19 @@ def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:
     return [region.path for region in sources.counters.regions if region.parent is None] if sources.counters else []
 
 
-def _factors(sources: Sources, rows: Mapping[str, RegionRow]) -> dict[str, float]:
-    """Return by how much the work of each region is multiplied to be of a whole run: profiles leave iterations out."""
-    if sources.metrics is not None:
-        loops = {time.path: float(time.instances) for time in sources.metrics.aggregates.step_ms.values()}
-    elif sources.analytic is not None:
-        # A stage may enter its modules several times: what it is multiplied by is told by those inside.
-        stages = {stage.path for stage in sources.analytic.stages}
-        modules = [module for module in sources.analytic.modules if module.calls and module.path not in stages]
-        loops = {module.path: float(module.calls) for module in modules}
-    else:
-        loops = {}
-    found = {}
-    for path in rows:
-        places = [place for place in _upwards(path) if place in loops and place in rows and rows[place].instances]
-        inside = [] if places else _loop_inside(path, loops, rows)
-        place = next(iter([*places, *inside]), None)
-        found[path] = loops[place] / (rows[place].instances or 1) if place is not None else 1.0
-    return found
-
-
-def _loop_inside(path: str, loops: Mapping[str, float], rows: Mapping[str, RegionRow]) -> list[str]:
-    """Return regions inside that are entered as often as the one around them, which the analytic view does not have."""
-    return [
-        one
-        for one in loops
-        if one.startswith(f"{path}/")
-        and one in rows
-        and rows[one].instances == rows[path].instances
-        and rows[one].instances
-    ]
-
-
-def _upwards(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
-
-
 def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: Mapping[str, float]) -> StageFacts:
     metrics, analytic = sources.metrics, sources.analytic
     times = {one.path: one for one in metrics.aggregates.stage_ms.values()} if metrics else {}
     time, row = times.get(path), rows.get(path)
-    busy, idle = _busy_seconds(path, rows, factors)
-    counted = _counted(path, sources.counters, row.domain if row else _OWN_DOMAIN)
+    busy, idle = busy_seconds(path, rows, factors)
+    counted = _counted(path, sources.counters, row.domain if row else OWN_DOMAIN)
     clock, seconds = _clock(time, busy, idle, counted)
     stage = next((one for one in analytic.stages if one.path == path), None) if analytic else None
     entered = stage.calls if stage else (row.instances or 1 if row else 1)
     loop, instances, each = _loop(path, metrics, entered) if metrics else _recorded_loop(path, rows, factors, entered)
-    kernels = sum(found.exclusive_kernels * factors[one] for one, found in rows.items() if _inside(one, path))
+    kernels = sum(found.exclusive_kernels * factors[one] for one, found in rows.items() if is_inside(one, path))
     on_gpu = row is not None and busy is not None and bool(row.inclusive_kernels)
-    launched = [found.exclusive_launches for one, found in rows.items() if _inside(one, path)]
+    launched = [found.exclusive_launches for one, found in rows.items() if is_inside(one, path)]
     return StageFacts(
         path=path,
         clock=clock,
@@ -204,20 +155,31 @@ def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: 
         use=next((one for one in metrics.mfu if one.path == path), None) if metrics else None,
         busy=busy / seconds if on_gpu and busy is not None and seconds and clock != "kernels" else None,
         kernels=kernels / max(1, instances) if on_gpu else None,
-        launches=_scaled_launches(path, rows, factors) / max(1, instances) if on_gpu and None not in launched else None,
-        kinds=kind_uses(path, seconds, sources.profile.kernels, factors, analytic, sources.peaks)
-        if sources.profile and on_gpu
-        else (),
+        launches=scaled_launches(path, rows, factors) / max(1, instances) if on_gpu and None not in launched else None,
+        kinds=_kinds(path, seconds, sources, factors) if on_gpu else (),
         counters=counted,
         largest_part=_largest_part(path, seconds, times),
+        operators=() if on_gpu else _operators(path, sources.profile, factors),
         hidden="; ".join(
-            f"{one}: {why}" for one, why in (metrics.hidden.items() if metrics else ()) if _inside(one, path)
+            f"{one}: {why}" for one, why in (metrics.hidden.items() if metrics else ()) if is_inside(one, path)
         ),
     )
 
 
-def _scaled_launches(path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float]) -> float:
-    return sum((row.exclusive_launches or 0) * factors[one] for one, row in rows.items() if _inside(one, path))
+def _kinds(path: str, seconds: float, sources: Sources, factors: Mapping[str, float]) -> tuple[KindUse, ...]:
+    kernels = sources.profile.kernels if sources.profile else ()
+    counters = sources.counters.kernels if sources.counters else ()
+    return kind_uses(path, seconds, kernels, factors, sources.analytic, sources.peaks, counters)
+
+
+def _operators(path: str, profile: RegionsReport | None, factors: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """Return the two operators with the most processor time, and their parts of that of the stage."""
+    times: Counter[str] = Counter()
+    for row in profile.operators if profile else ():
+        if is_inside(row.region, path):
+            times[row.name] += round(row.self_cpu_time * factors.get(row.region, 1.0))
+    whole = times.total()
+    return tuple((name, time / whole) for name, time in times.most_common(2) if whole)
 
 
 def _largest_part(path: str, seconds: float, times: Mapping[str, StageTime]) -> tuple[str, float] | None:
@@ -227,10 +189,6 @@ def _largest_part(path: str, seconds: float, times: Mapping[str, StageTime]) -> 
     ]
     parts = [(one, share) for one, share in parts if MOST <= share < ALL and times[one].runs == "plain"]
     return max(parts, key=lambda part: part[0].count("/"), default=None)
-
-
-def _inside(path: str, stage: str) -> bool:
-    return path == stage or path.startswith(f"{stage}/")
 
 
 def _counted(path: str, counters: CountersReport | None, domain: str) -> CounterRegion | None:
@@ -251,23 +209,6 @@ def _clock(
     return ("kernels", busy) if busy is not None else ("none", 0.0)
 
 
-def _busy_seconds(
-    path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float]
-) -> tuple[float | None, float | None]:
-    """Return the seconds in which kernels of a stage run and in which the GPU idles in it, scaled to a whole run."""
-    row = rows.get(path)
-    if row is None or row.busy_ns is None:
-        return None, None
-    children = [one for one in rows if one.startswith(f"{path}/") and factors[one] != factors[path]]
-    outermost = [one for one in children if not any(one.startswith(f"{other}/") for other in children)]
-    busy, idle = float(row.busy_ns), None if row.idle_time is None else float(row.idle_time)
-    for one in outermost:
-        # What the loop took as recorded is already part of the stage; the iterations left out come on top.
-        busy += (factors[one] / factors[path] - 1) * (rows[one].busy_ns or 0)
-        idle = None if idle is None else idle + (factors[one] / factors[path] - 1) * (rows[one].idle_time or 0)
-    return busy * factors[path] / 1e9, None if idle is None else idle * factors[path] / 1e9
-
-
 def _recorded_loop(
     path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float], calls: int
 ) -> tuple[str, int, str]:
@@ -281,7 +222,7 @@ def _recorded_loop(
 
 def _loop(path: str, metrics: Metrics, calls: int) -> tuple[str, int, str]:
     """Return the loop of a stage, its iterations and what one is called."""
-    loop = next((one for one in metrics.aggregates.step_ms.values() if _inside(one.path, path)), None)
+    loop = next((one for one in metrics.aggregates.step_ms.values() if is_inside(one.path, path)), None)
     if loop is None:
         return "", calls, "call"
     token = metrics.aggregates.time_per_output_token_ms

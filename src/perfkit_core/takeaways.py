@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from perfkit_core.kernel_kinds import HEAVY
-from perfkit_core.kernel_use import KindUse, Peaks
+from perfkit_core.kernel_use import Counted, KindUse, Peaks
 from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.stage_facts import StageFacts
@@ -31,6 +31,9 @@ FEW_RUNS: Final = 3
 
 DISAGREE: Final = 1.05
 """Kernel time of a profile over the unprofiled time, from which on the two are said to disagree."""
+
+SM_PEAK: Final = "the SMs' peak"
+"""What counters hold the busiest part of the SMs against."""
 
 Limit = Literal["launches", "compute", "memory", "kernels", "unknown"]
 """What limits a stage: launches it waits for, a peak it is near to, or kernels that are near to none."""
@@ -92,8 +95,8 @@ def headline(stage: StageFacts) -> str:
         )
     if stage.counters is not None and stage.counters.measured_share:
         reason = f" ({stage.counters.reason})" if stage.counters.reason else ""
-        part = format_share(stage.counters.measured_share)
-        return f"has kernels of which counters of {part} of their time say {stage.counters.bound}{reason}"
+        measured = format_share(stage.counters.measured_share)
+        return f"has kernels of which counters of {measured} of their time say {stage.counters.bound}{reason}"
     return _uncounted(stage)
 
 
@@ -144,8 +147,23 @@ def _kinds(stage: StageFacts) -> Iterator[str]:
         if use.flops:
             text += f", {format_flops(use.flops_per_s)}/s"
         if use.peak_share is not None and use.floor_seconds:
-            text += f", {_nearness(use)}: {_of_peak(use)}"
+            by_formula = use.compute_seconds is not None or use.memory_seconds is not None
+            text += f", {_nearness(use)}: {_of_peak(use)}" if by_formula else f", {_nearness(use)}"
+        if any(part is not None for part in use.counted):
+            text += f"; hardware counters: {counted_text(use.counted)}"
         yield text
+    if stage.operators:
+        yield ", ".join(f"{name} takes {format_share(part)} of its processor time" for name, part in stage.operators)
+
+
+def counted_text(counted: Counted) -> str:
+    """Return what hardware counters say of kernels, as far as they were read."""
+    parts = (
+        (counted.peak, "of peak arithmetic"),
+        (counted.compute, f"of {SM_PEAK}"),
+        (counted.dram, "of peak memory bandwidth"),
+    )
+    return ", ".join(f"{format_share(part)} {what}" for part, what in parts if part is not None)
 
 
 def _floor(stage: StageFacts, peaks: Peaks) -> Iterator[str]:
@@ -212,6 +230,8 @@ def doubts(metrics: Metrics | None) -> Iterator[str]:
 
 def _uncounted(stage: StageFacts) -> str:
     parts = []
+    if stage.flops and stage.seconds:
+        return f"computes {format_flops(stage.flops)} at {format_flops(stage.flops / stage.seconds)}/s"
     if stage.flops is not None:
         parts.append(format_flops(stage.flops))
     if stage.bytes is not None:
@@ -224,6 +244,8 @@ def _of_peak(use: KindUse) -> str:
     part = format_share(use.peak_share or 0.0)
     if use.is_compute and use.peak_flops_per_s is not None:
         return f"{part} of the {' and '.join(use.dtypes[:2])} peak of {format_flops(use.peak_flops_per_s)}/s"
+    if use.is_compute:
+        return f"{part} of {'peak arithmetic' if use.counted.arithmetic == use.counted.peak else SM_PEAK}"
     return f"{part} of peak memory bandwidth"
 
 

@@ -149,6 +149,7 @@ def test_every_name_of_the_template_context_is_documented(page):
         findings.Findings,
         stage_facts.StageFacts,
         kernel_use.KindUse,
+        kernel_use.Counted,
         takeaways.Takeaway,
         recommendations.Recommendation,
         summary_rows.SummaryRow,

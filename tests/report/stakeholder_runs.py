@@ -46,7 +46,7 @@ class Work:
 
 
 def run_of(
-    stages: dict[str, Work], *, metrics: bool = True, profile: bool = True, counters: bool = False,
+    stages: dict[str, Work], *, metrics: bool = True, profile: bool = True, counters: bool | dict[str, float] = False,
     parameters: dict[str, object] | None = None, kind: str = "model", idle: bool = False,
 ) -> Run:  # fmt: skip
     """Return a run with the records asked for.
@@ -55,7 +55,7 @@ def run_of(
         stages: Stages by path.
         metrics: Whether there are unprofiled times.
         profile: Whether there is a profile.
-        counters: Whether there are hardware counters.
+        counters: Whether there are hardware counters, and what they say of attention where that is not the usual.
         parameters: Parameters of model and workload.
         kind: A model, a command or an import.
         idle: Whether the profile has idle time: what the kernels of a stage leave of its seconds.
@@ -73,7 +73,10 @@ def run_of(
     run.__dict__["report"] = analytic if kind == "model" else None
     run.__dict__["metrics"] = _metrics(stages) if metrics else None
     run.__dict__["profile"] = _profile(stages, idle) if profile else None
-    run.__dict__["counters"] = _counters(stages) if counters else None
+    usual = {"peak_share": 0.625, "dram_share": 0.125}
+    run.__dict__["counters"] = (
+        _counters(stages, counters if isinstance(counters, dict) else usual) if counters else None
+    )
     run.__dict__["verification"] = None
     return run
 
@@ -202,7 +205,7 @@ def _profile(stages: dict[str, Work], idle: bool) -> RegionsReport:
     )  # fmt: skip
 
 
-def _counters(stages: dict[str, Work]) -> CountersReport:
+def _counters(stages: dict[str, Work], shares: dict[str, float]) -> CountersReport:
     """Return what conclusions look at, and nothing else of the record."""
     bound = {"measured_share": 0.875, "bound": "compute", "reason": "the tensor cores at 62.5 %", "domain": "perfkit"}
     regions = tuple(
@@ -211,6 +214,6 @@ def _counters(stages: dict[str, Work]) -> CountersReport:
         )
         for path, work in stages.items()
     )
-    efficiency = Efficiency.model_construct(peak_share=0.625, dram_share=0.125)
+    efficiency = Efficiency.model_construct(**shares)
     kernel = CounterKernel.model_construct(name=ATTENTION, total_ns=10, measured_calls=1, efficiency=efficiency)
     return CountersReport.model_construct(device="GPU 9", regions=regions, kernels=(kernel,))

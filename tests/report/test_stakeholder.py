@@ -191,12 +191,30 @@ def test_hardware_counters_are_evidence() -> None:
         in found.takeaways[0].evidence
     )
     speed = next(one for one in found.recommendations if "attention" in one.what)
-    assert (
-        "hardware counters of such kernels: 62.5 % of peak arithmetic, 12.5 % of peak memory bandwidth"
-        in speed.evidence
-    )
+    counted = "62.5 % of peak arithmetic, 12.5 % of peak memory bandwidth"
+    assert f"by hardware counters at {counted}" in speed.evidence
+    assert any(line.startswith("attention:") and line.endswith(counted) for line in found.takeaways[0].evidence)
     assert [one.peak_share for one in found.kernels if one.kind == "attention"] == [0.625]
     assert "counters" not in found.missing
+
+
+def test_counters_say_how_near_the_peak_is_where_nothing_else_does() -> None:
+    """A program's run has no formulas and no peaks: 4 s at 62.5 % of a peak are 2.5 s at all of it."""
+    run = run_of(busy(), metrics=False, counters=True, idle=True, kind="command")
+    found = Findings(run)
+    assert "attention near peak (62.5 % of peak arithmetic)" in found.point
+    speed = next(one for one in found.recommendations if one.what.startswith("speed up the attention"))
+    assert speed.saves_seconds == pytest.approx(4 - 2.5 / 0.75)
+    assert speed.at_most_seconds == pytest.approx(1.5)
+    by_sms = run_of(
+        busy(), metrics=False, counters={"compute_share": 0.75, "dram_share": 0.1}, idle=True, kind="command"
+    )
+    assert "attention near peak (75.0 % of the SMs' peak)" in Findings(by_sms).point
+    memory_alone = run_of(busy(), metrics=False, counters={"dram_share": 0.1}, idle=True, kind="command")
+    assert "peak" not in Findings(memory_alone).point
+    assert "speed up" not in " ".join(
+        one.what for one in Findings(run_of(busy(), metrics=False, idle=True)).recommendations
+    )
 
 
 def test_counters_alone_still_name_the_bottleneck() -> None:
