@@ -29,7 +29,7 @@ from perfkit_nsight.ncu_tool import HOW_TO_INSTALL, Trial, find_ncu, try_out, us
 from perfkit_nsight.profiler_range import measured_run
 
 NCU = "ncu"
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("perfkit.nsight")
 
 
 class NcuBackend(WrappingBackend):

@@ -32,7 +32,7 @@ _PLACES = (
     "/usr/local/cuda*/nsight-compute-*/ncu",
 )
 _SECONDS = 180
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("perfkit.nsight")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ EMITTED = "nvtx*.json"
 NVTX_TO_2023 = "0.2.11"
 """Newest nvtx package whose ranges nsys of 2023 and before records; later ones record nothing there, silently."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("perfkit.nsight")
 
 
 class NsysBackend(WrappingBackend):

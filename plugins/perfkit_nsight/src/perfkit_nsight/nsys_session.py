@@ -22,7 +22,7 @@ _PROC = Path("/proc")
 _SECONDS = 10.0
 """How long to look for processes that start while others are ended."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("perfkit.nsight")
 
 
 def end_session(session: str) -> None:
