@@ -21,6 +21,7 @@ FILES = [
     "env.json",
     "report.md",
     "run.json",
+    "stakeholder_summary.md",
 ]
 
 
