@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -99,6 +100,7 @@ class NsysBackend(WrappingBackend):
         options, tool = _options(context.options), _still_usable(context.directory)
         report, kept = _report(context.directory, tool), context.directory / f"{NAME}.sqlite"
         export = _scrubbed(tool, report, kept)
+        context.notes.append(_provenance(report, kept))
         if not options.keep_report:  # it holds environments: gone before anything else can fail
             report.unlink()
         found = attribute(read_export(export))
@@ -165,6 +167,13 @@ def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
     finally:
         raw.unlink(missing_ok=True)
     return target
+
+
+def _provenance(report: Path, kept: Path) -> str:
+    """Return what identifies the report that the kept capture was exported from."""
+    with report.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{kept.name} is the scrubbed export of nsys's report of {report.stat().st_size} bytes, SHA-256 {digest}"
 
 
 def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
