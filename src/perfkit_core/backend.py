@@ -83,6 +83,7 @@ class Pass:
         detailed: Runs after them that show modules and what is inside iterations, which the measured ones then do
             not; None shows everything in every run.
         iterations: Iterations of every loop to measure when the user does not say; 0 for all.
+        region_depth: Levels of watched modules below the stage at least; None leaves it to the user's settings.
         values: The backend's own, plain values; ``command`` and ``instrument`` find them in their context.
     """
 
@@ -92,6 +93,7 @@ class Pass:
     warmup: int | None = None
     detailed: int | None = None
     iterations: int | None = None
+    region_depth: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 

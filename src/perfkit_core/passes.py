@@ -111,7 +111,7 @@ class BackendPasses(PassLoop[RunContext]):
             warmup=measure.warmup if step.warmup is None else step.warmup,
             detailed=step.detailed,
             iterations=step.iterations if measure.iterations is None else measure.iterations,
-            region_depth=measure.region_depth,
+            region_depth=max(measure.region_depth, step.region_depth or 0),
             deadline=None if measure.max_seconds is None else time.time() + _soft_limit(measure.max_seconds),
             seed=measure.seed,
         )

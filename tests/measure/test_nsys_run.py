@@ -53,7 +53,12 @@ def test_the_run_says_what_recorded_it_and_how(recorded: Path) -> None:
     assert read(recorded / "regions.json")["profiler"].startswith("Nsight Systems ")
     assert index["file_passes"]["regions.json"] == "passes/01-nsys"
     notes = index["passes"][1]["notes"]
-    assert [" ".join(note.split()[:3]) for note in notes] == ["Recorded by nsys", "One run was", "The run was"]
+    assert [" ".join(note.split()[:3]) for note in notes] == [
+        "capture.sqlite is the",
+        "Recorded by nsys",
+        "One run was",
+        "The run was",
+    ]
     for page in ("regions.md", "report.md"):
         text = (recorded / page).read_text().replace("\\|", "|")
         assert [note for note in notes if f"- {note}\n" not in text] == [], page

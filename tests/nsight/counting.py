@@ -79,8 +79,9 @@ def measured(
     grid: str = GRID,
     mangled: Sequence[str] = (),
     time: int | None = 1000,
+    regions: Sequence[str] = (),
 ) -> Counters:
-    """Return launches: the name of each and its metrics."""
+    """Return launches: the name of each and its metrics, and the region of each where they are given."""
     names = dict.fromkeys(name for _, metrics in launches for name in metrics)
     return Counters(
         profiler="a profiler",
@@ -92,6 +93,7 @@ def measured(
                 block=BLOCK,
                 duration_ns=time,
                 mangled=mangled[place] if mangled else "",
+                stacks={"perfkit": tuple(regions[place].split("/"))} if regions else {},
                 passes=3,
             )
             for place, (name, _) in enumerate(launches)

@@ -29,10 +29,67 @@ def values(report: CountersReport, path: str) -> dict[str, float | str | None]:
 def test_one_measurement_stands_for_all_runs_of_the_kernel() -> None:
     profile = timeline([kernel("a/b", "k", 3, 300), kernel("a", "k", 2, 200), kernel("", "k", 5, 500)])
     found = joined(measured([("k", {"lts__t_bytes.sum": 7.0})]), profile)
-    assert (found.kernels[0].calls, found.kernels[0].measured_calls, found.kernels[0].passes) == (10, 1, 3)
+    assert [(one.where, one.calls, one.measured_calls, one.passes) for one in found.kernels] == [
+        ("", 5, 1, 3),
+        ("a/b", 3, 1, 3),
+        ("a", 2, 1, 3),
+    ]
     assert values(found, "a") == {"lts__t_bytes.sum": 35.0}
     assert values(found, "a/b") == {"lts__t_bytes.sum": 21.0}
     assert [(one.calls, one.total_ns) for one in found.outside_kernels] == [(5, 500)]
+
+
+def test_the_same_kernel_on_other_work_is_another_one() -> None:
+    """Attention of a model on itself and on a short text: one kernel, one grid, a hundred times the time."""
+    metric = "lts__t_bytes.sum"
+    rows = [kernel("blocks.0/attn1", "k", 1, 10**8), kernel("blocks.1/attn1", "k", 1, 10**8)]
+    profile = timeline([*rows, kernel("blocks.0/attn2", "k", 1, 10**6), kernel("blocks.1/attn2", "k", 1, 10**6)])
+    one = joined(measured([("k", {metric: 100.0})], time=10**8, regions=["blocks.0/attn1"]), profile)
+    assert [(row.where, row.calls, row.measured_calls) for row in one.kernels] == [
+        ("blocks.*/attn1", 2, 1),
+        ("blocks.*/attn2", 2, 0),
+    ]
+    assert values(one, "blocks.1") == {metric: 100.0}
+    assert values(one, "blocks.1/attn2") == {}
+    assert any("were measured on other work" in note for note in one.notes)
+    both = joined(
+        Counters(
+            profiler="p",
+            results=[
+                *measured([("k", {})], time=10**8, regions=["blocks.0/attn1"]).results,
+                *measured([("k", {})], time=10**6, regions=["blocks.0/attn2"]).results,
+            ],
+            metrics=[{"name": metric, "unit": "", "values": [100.0, 1.0]}],
+            rules=[],
+        ),
+        profile,
+    )
+    assert values(both, "blocks.1") == {metric: 101.0}
+
+
+def test_a_measurement_that_took_another_time_than_the_timeline_stands_for_nothing() -> None:
+    """The mean of all launches of the region counts: two of different work make up what the timeline has."""
+    profile = timeline([kernel("a", "k", 4, 400_000)])
+    half = joined(measured([("k", {"lts__t_bytes.sum": 7.0})], time=10_000, regions=["a"]), profile)
+    assert half.kernels[0].bound == "unknown"
+    assert half.regions[0].measured_share == 0
+    results = [
+        measured([("k", {})], time=time, regions=["a"]).results[0] for time in (10_000, 190_000)
+    ]  # of different work
+    found = Counters(
+        profiler="p",
+        results=results,
+        metrics=[{"name": "lts__t_bytes.sum", "unit": "", "values": [1.0, 19.0]}],
+        rules=[],
+    )
+    assert values(joined(found, profile), "a") == {"lts__t_bytes.sum": 40.0}
+
+
+def test_what_was_measured_elsewhere_is_taken_where_it_took_the_same_time() -> None:
+    profile = timeline([kernel("a", "k", 1, 100_000), kernel("b", "k", 2, 208_000)])
+    found = joined(measured([("k", {"lts__t_bytes.sum": 7.0})], time=100_000, regions=["a"]), profile)
+    assert values(found, "b") == {"lts__t_bytes.sum": 14.0}
+    assert any(note.startswith("1 kernels have counters that were measured in other regions") for note in found.notes)
 
 
 def test_several_measurements_of_one_kernel_count_as_their_mean() -> None:
@@ -214,7 +271,7 @@ PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
-        st.tuples(PATHS, st.integers(0, 5), st.integers(1, 9), st.integers(1, 10**6)), min_size=1, max_size=25
+        st.tuples(PATHS, st.integers(0, 5), st.integers(1, 9), st.integers(500, 1500)), min_size=1, max_size=25
     ),
     metrics=st.lists(
         st.tuples(st.integers(0, 2**40), st.floats(0, 100)), min_size=6, max_size=6
@@ -223,7 +280,7 @@ PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 def test_sums_add_up_the_tree_and_means_stay_within(
     rows: list[tuple[str, int, int, int]], metrics: list[tuple[int, float]]
 ) -> None:
-    profile = timeline([kernel(path, f"k{number}", calls, time) for path, number, calls, time in rows])
+    profile = timeline([kernel(path, f"k{number}", calls, calls * time) for path, number, calls, time in rows])
     named = [(f"k{number}", {"l1tex__x.sum": float(x), COMPUTE: y}) for number, (x, y) in enumerate(metrics)]
     found = joined(measured(named), profile)
     own: dict[str, int] = {}

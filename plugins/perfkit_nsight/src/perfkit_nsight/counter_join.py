@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_nsight.results import Result
+from perfkit_nsight.work_groups import Group, Place, groups_of, same_time
 
-Place = tuple[str, str]
-"""Domain and path of a region."""
-
-
-class Key(NamedTuple):
-    """What makes launches the same kernel: a kernel with another geometry is another one.
-
-    Attributes:
-        name: Its whole name, as the timeline has it.
-        grid: Blocks per grid as ``x,y,z``.
-        block: Threads per block as ``x,y,z``.
-    """
-
-    name: str
-    grid: str
-    block: str
+AGREE_SHARE, AGREE_NS = 0.25, 3000
+"""Difference of the mean time under the counters from that on the timeline, up to which a measurement stands for its
+region's launches: relative, and in nanoseconds. The tools themselves differ by a few percent for long kernels and by a
+microsecond or two for short ones."""
 
 
 @dataclass
@@ -50,13 +38,13 @@ class Timeline:
     """Kernels of the timeline, largest time first, and where they ran.
 
     Attributes:
-        kernels: All of them.
+        kernels: All of them, by what they work on.
         whole: Runs of each.
         inside: By region its kernels' runs, regions inside included, by their place in ``kernels``.
         outside: Those outside every region.
     """
 
-    kernels: tuple[Key, ...]
+    kernels: tuple[Group, ...]
     whole: tuple[Tally, ...]
     inside: dict[Place, dict[int, Tally]]
     outside: dict[int, Tally]
@@ -67,32 +55,41 @@ class Joined:
     """Measured launches by kernel.
 
     Attributes:
-        launches: For every kernel of the timeline the numbers of the results that measured it.
+        launches: For every kernel of the timeline the numbers of the results that stand for it.
+        borrowed: Kernels whose results were measured in a region of another family.
+        differing: Kernels without results, because those there are took another time than on the timeline.
         unmatched: Results of kernels that are not on the timeline.
         untold: Why names could not all be compared; empty when they could.
     """
 
     launches: tuple[tuple[int, ...], ...]
+    borrowed: tuple[int, ...]
+    differing: tuple[int, ...]
     unmatched: tuple[int, ...]
     untold: str = ""
 
 
 def timeline_of(profile: RegionsReport) -> Timeline:
-    """Return the kernels of a timeline by name and geometry, over all devices."""
-    sums: dict[Key, Tally] = {}
-    rows = [row for row in profile.kernels if row.kind == "kernel"]
-    for row in rows:
-        sums.setdefault(Key(row.name, row.grid, row.block), Tally()).add(row.calls, row.total_ns)
-    ranked = sorted(sums.items(), key=lambda item: (-item[1].time, item[0]))
-    number = {key: place for place, (key, _) in enumerate(ranked)}
+    """Return the kernels of a timeline by what they work on, over all devices."""
+    groups = groups_of(profile.kernels)
+    number = {
+        (group.name, group.grid, group.block, place): index
+        for index, group in enumerate(groups)
+        for place in group.regions
+    }
     found = Timeline(
-        kernels=tuple(key for key, _ in ranked), whole=tuple(tally for _, tally in ranked), inside={}, outside={}
+        kernels=groups,
+        whole=tuple(Tally(calls=group.calls, time=group.time) for group in groups),
+        inside={},
+        outside={},
     )
-    for row in rows:
-        place = number[Key(row.name, row.grid, row.block)]
+    for row in profile.kernels:
+        if row.kind != "kernel":
+            continue
+        index = number[row.name, row.grid, row.block, (row.domain if row.region else "", row.region)]
         regions = [found.inside.setdefault((row.domain, path), {}) for path in upwards(row.region)]
         for kernels in regions or [found.outside]:
-            kernels.setdefault(place, Tally()).add(row.calls, row.total_ns)
+            kernels.setdefault(index, Tally()).add(row.calls, row.total_ns)
     return found
 
 
@@ -104,27 +101,83 @@ def upwards(path: str) -> Iterator[str]:
 
 
 def join(results: Sequence[Result], timeline: Timeline) -> Joined:
-    """Find the kernel that every measured launch stands for, by name and geometry.
+    """Find the kernels that every measured launch stands for: by name, geometry and the regions it was launched in.
+
+    A kernel that was measured in no region of its family takes what was measured elsewhere, if that took the same time.
+    What took another time than on the timeline, was measured of other work: it stands for nothing.
 
     Tools write the same name differently: nsys as ncu does, PyTorch's profiler as the C++ runtime does, others as it is
     in the program. Each spelling of a measured launch is tried.
     """
-    names = {key.name for key in timeline.kernels}
-    number = {key: place for place, key in enumerate(timeline.kernels)}
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for index, group in enumerate(timeline.kernels):
+        alike.setdefault((group.name, group.grid, group.block), []).append(index)
+    names = {group.name for group in timeline.kernels}
     demangled, untold = _demangler()
-    launches: list[list[int]] = [[] for _ in timeline.kernels]
+    own: dict[int, list[int]] = {}
+    others: dict[int, list[int]] = {}
     unmatched: list[int] = []
     for place, result in enumerate(results):
         if not result.is_kernel:
             continue
-        spellings = _spellings(result, demangled)
-        found = next((name for name in spellings if name in names), None)
-        kernel = None if found is None else number.get(Key(found, result.grid, result.block))
-        if kernel is None:
+        name = next((one for one in _spellings(result, demangled) if one in names), "")
+        groups = alike.get((name, result.grid, result.block), [])
+        if not groups:
             unmatched.append(place)
-        else:
-            launches[kernel].append(place)
-    return Joined(launches=tuple(map(tuple, launches)), unmatched=tuple(unmatched), untold=untold if unmatched else "")
+            continue
+        for index in groups:
+            here = _launched_in(result) & set(timeline.kernels[index].regions)
+            (own if here else others).setdefault(index, []).append(place)
+    return _joined(results, timeline, own, others, tuple(unmatched), untold)
+
+
+def _joined(
+    results: Sequence[Result],
+    timeline: Timeline,
+    own: Mapping[int, list[int]],
+    others: Mapping[int, list[int]],
+    unmatched: tuple[int, ...],
+    untold: str,
+) -> Joined:
+    launches: list[tuple[int, ...]] = []
+    borrowed, differing = [], []
+    for index, group in enumerate(timeline.kernels):
+        candidates = own.get(index) or others.get(index, [])
+        fitting = _fitting(results, candidates, group, together=index in own)
+        launches.append(fitting)
+        if fitting and index not in own:
+            borrowed.append(index)
+        if candidates and not fitting:
+            differing.append(index)
+    return Joined(
+        launches=tuple(launches),
+        borrowed=tuple(borrowed),
+        differing=tuple(differing),
+        unmatched=unmatched,
+        untold=untold if unmatched else "",
+    )
+
+
+def _fitting(results: Sequence[Result], candidates: Sequence[int], group: Group, *, together: bool) -> tuple[int, ...]:
+    """Return the launches that took the timeline's time: their mean in the group's own regions, each of others."""
+    times = [results[place].duration_ns for place in candidates]
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):  # nothing to compare: the name and geometry must do
+        return tuple(candidates)
+    if together:
+        mean = sum(known) / len(known)
+        return tuple(candidates) if agrees(mean, group.mean) else ()
+    return tuple(place for place, time in zip(candidates, known, strict=True) if same_time(time, group.mean))
+
+
+def agrees(measured: float, timeline: float) -> bool:
+    """Tell whether a mean time under the counters can be of the work that the timeline has, both in nanoseconds."""
+    return abs(measured - timeline) <= max(AGREE_NS, AGREE_SHARE * timeline)
+
+
+def _launched_in(result: Result) -> set[Place]:
+    """Return the innermost region of every domain that a launch was in; outside all, the place outside."""
+    return {(domain, paths[-1]) for domain, paths in result.paths().items()} or {("", "")}
 
 
 def region_rows(profile: RegionsReport) -> dict[Place, RegionRow]:

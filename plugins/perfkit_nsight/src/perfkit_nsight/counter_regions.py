@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from perfkit_core.schema.counters import CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
 from perfkit_core.units import format_share, format_time
-from perfkit_nsight.counter_join import Place, Tally
+from perfkit_nsight.counter_join import Tally
 from perfkit_nsight.counter_values import Values, Weighted, of_region, rule_of
 from perfkit_nsight.efficiency import Amounts, Shares, added, amounts_of, averaged, efficiency_of, shares_of
 from perfkit_nsight.verdicts import Verdict, verdict_of
+from perfkit_nsight.work_groups import Place
 
 if TYPE_CHECKING:
     from perfkit_core.schema.regions import RegionRow

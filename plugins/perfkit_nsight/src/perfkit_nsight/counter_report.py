@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +10,14 @@ from perfkit_core.counters import with_directory
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.schema.counters import CounterKernel, CountersReport, MetricValue, RuleMessage, Thresholds
 from perfkit_core.units import format_share
-from perfkit_nsight.counter_join import Joined, Key, Place, Tally, Timeline, join, region_rows, timeline_of
+from perfkit_nsight.counter_join import Joined, Tally, Timeline, join, region_rows, timeline_of
 from perfkit_nsight.counter_regions import Known, Measured, region_of, top_kernels
 from perfkit_nsight.counter_values import Values, mean_of, values_of
 from perfkit_nsight.efficiency import efficiency_of
 from perfkit_nsight.results import OWN_DOMAIN
 from perfkit_nsight.verdict_options import thresholds_of
 from perfkit_nsight.verdicts import Verdict, verdict_of
+from perfkit_nsight.work_groups import Group, Place, natural
 
 if TYPE_CHECKING:
     from perfkit_core.options import Options
@@ -121,7 +121,7 @@ def _ranges(found: Counters, values: Sequence[Values]) -> dict[Place, Measured]:
     return {place: one for place, one in measured.items() if one is not None}
 
 
-def _kernel(key: Key, tally: Tally, place: int, known: Known, rules: Sequence[RuleMessage]) -> CounterKernel:
+def _kernel(key: Group, tally: Tally, place: int, known: Known, rules: Sequence[RuleMessage]) -> CounterKernel:
     one = known.kernels[place]
     facts: dict[str, Any] = {
         "name": key.name,
@@ -129,6 +129,8 @@ def _kernel(key: Key, tally: Tally, place: int, known: Known, rules: Sequence[Ru
         "library": library_of(key.name),
         "grid": key.grid,
         "block": key.block,
+        "where": key.where,
+        "domain": key.regions[0][0],
         "calls": tally.calls,
         "total_ns": tally.time,
     }
@@ -175,11 +177,7 @@ def _devices(found: Counters) -> list[str]:
 def _order(place: Place) -> tuple[bool, str, list[list[tuple[int, str]]]]:
     """Sort perfkit's own regions first, numbers in names by their size."""
     domain, path = place
-    return domain != OWN_DOMAIN, domain, [_natural(segment) for segment in path.split("/")]
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"([0-9]{1,18})", text)]
+    return domain != OWN_DOMAIN, domain, [natural(segment) for segment in path.split("/")]
 
 
 def _notes(
@@ -198,6 +196,18 @@ def _notes(
     if left:
         share = f", {format_share(sum(left) / total)} of the kernel time" if total else ""
         yield f"{len(left)} of {len(timeline.kernels)} kernels were not measured{share}"
+    if joined.borrowed:
+        yield (
+            f"{len(joined.borrowed)} kernels have counters that were measured in other regions, where the same kernel "
+            "with the same geometry took the same time"
+        )
+    if joined.differing:
+        time = sum(timeline.whole[index].time for index in joined.differing)
+        yield (
+            f"{len(joined.differing)} kernels{f', {format_share(time / total)} of the kernel time' if total else ''}, "
+            "were measured on other work: under the counters they took another time than on the timeline; their "
+            "counters are left out"
+        )
     if joined.unmatched:
         names = list(dict.fromkeys(found.results[number].name for number in joined.unmatched))
         shown = ", ".join(f"{name:.100}" for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

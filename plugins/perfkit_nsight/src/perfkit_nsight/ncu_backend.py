@@ -24,9 +24,9 @@ from perfkit_nsight.ncu_messages import fault_of
 from perfkit_nsight.ncu_metrics import Collection, collection
 from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
-from perfkit_nsight.ncu_timeline import Timeline, finder, known_timeline
+from perfkit_nsight.ncu_timeline import DEPTH, Timeline, finder, known_timeline
 from perfkit_nsight.ncu_tool import HOW_TO_INSTALL, Trial, find_ncu, try_out, usable_ncu
-from perfkit_nsight.profiler_range import measured_run
+from perfkit_nsight.profiler_range import measured_run, sampled
 
 NCU = "ncu"
 _log = logging.getLogger("perfkit.nsight")
@@ -38,6 +38,7 @@ class NcuBackend(WrappingBackend):
     def __init__(self) -> None:
         self._plan = MeasuringPlan()
         self._trial = Trial(passes=1, missing=frozenset())
+        self._timeline: Timeline | None = None
         self._refused = ""
 
     def check(self, machine: Machine) -> Sequence[str]:
@@ -52,19 +53,18 @@ class NcuBackend(WrappingBackend):
         return ()
 
     def passes(self, context: PassContext) -> Iterator[Pass]:
-        """Try ncu on an empty kernel, find kernels unless an earlier pass has, then measure.
+        """Try ncu on an empty kernel, find the kernels that matter, then measure them.
 
         Raises:
             PerfkitError: ncu cannot do here what is asked for.
         """
         options, tool = _options(context.options), usable_ncu(os.environ)
         self._trial = try_out(tool, _wanted(options), control(options), context.measure.device)
-        timeline = known_timeline(context)
-        if timeline is None:
-            step = finder(context, options)
-            if step is not None:
-                yield step
-                timeline = known_timeline(context)
+        step = finder(context, options)
+        if step is not None:
+            yield step
+            self._timeline = known_timeline(context)
+        timeline = self._timeline
         modes = ("range", "app-range") if options.replay == "auto" else (options.replay,)
         for mode in modes:
             self._plan = self._planned(context, timeline, mode)
@@ -94,7 +94,10 @@ class NcuBackend(WrappingBackend):
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Tell ncu where the measured run begins and ends; ranges say so themselves."""
-        return nullcontext() if context.step.values["replay"] in RANGES else measured_run(context)
+        if context.step.values["replay"] in RANGES:
+            return nullcontext()
+        sample = context.step.values["sample"]
+        return measured_run(context) if sample is None else sampled(context, sample)
 
     def failed(self, error: PerfkitError, context: PassContext) -> PerfkitError | None:
         """Return what ncu said of it, or None where range replay was refused and app-range comes next."""
@@ -120,8 +123,7 @@ class NcuBackend(WrappingBackend):
         if not report.exists():
             raise ToolError("ncu ended without a report, and does not say why", fix=f"its log: {context.directory}")
         self._refused = ""
-        timeline = known_timeline(context)
-        write_measured(context, report, timeline, self._plan, self._trial)
+        write_measured(context, report, self._timeline, self._plan, self._trial)
 
     def _planned(self, context: PassContext, timeline: Timeline | None, mode: str) -> MeasuringPlan:
         options, found = _options(context.options), timeline.report if timeline else None
@@ -136,6 +138,7 @@ class NcuBackend(WrappingBackend):
             run_seconds=seconds * again,
             limit=context.measure.max_seconds,
             symbols=timeline.symbols() if timeline else {},
+            samples=isinstance(context, RunContext),
         )
 
 
@@ -143,7 +146,14 @@ def _step(context: PassContext, plan: MeasuringPlan, mode: str, *, last: bool) -
     """Return the pass that measures. Where the whole program is repeated, it is not warmed up besides."""
     options, again = _options(context.options), mode in {"application", *RANGES}
     values = {**plan.values(), "replay": mode, "last": last, "named": list(_wanted(options).named)}
-    return Pass(name=mode, repeats=1, warmup=0 if again else None, iterations=options.steps, values=values)
+    return Pass(
+        name=mode,
+        repeats=1,
+        warmup=0 if again else None,
+        iterations=options.steps,
+        region_depth=DEPTH,
+        values=values,
+    )
 
 
 def _wanted(options: NcuOptions, *, ranges: bool | None = None) -> Collection:

@@ -44,14 +44,18 @@ def command(
         directory: Where report and log go.
         options: The backend's options.
         wanted: What to collect.
-        values: ``replay``, ``kernels`` and ``include`` of the plan.
+        values: What the plan has as values, and ``replay``.
         marks_run: Whether the program says by cudaProfilerStart where the measured run begins.
     """
     ranges = values["replay"] in RANGES
     start = ["--profile-from-start=off"] if marks_run and not ranges else []
-    # Of each distinct launch the first one: with mangled names the tool also tells template arguments apart.
-    once = ["--filter-mode=per-launch-config", "--launch-count=1"]
-    kernels = ["--kernel-name-base=mangled", "--kernel-name", values["kernels"], *once]
+    if values["sample"] is None:
+        # Of each distinct launch the first one: with mangled names the tool also tells template arguments apart.
+        limit = ["--filter-mode=per-launch-config", "--launch-count=1"]
+    else:
+        # The process says when to record; no more is measured than was announced.
+        limit = [f"--launch-count={values['launches']}"]
+    kernels = ["--kernel-name-base=mangled", "--kernel-name", values["kernels"], *limit]
     return [
         str(tool.path),
         "--nvtx",

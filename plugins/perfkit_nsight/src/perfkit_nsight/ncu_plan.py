@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from perfkit_core.schema.regions import KernelRow, RegionsReport
 from perfkit_nsight.ncu_options import NcuOptions, listed
+from perfkit_nsight.ncu_selection import Measuring, selection
+from perfkit_nsight.work_groups import Group, Place, groups_of
 
 OWN_DOMAIN = "perfkit"
 SECONDS_PER_PASS = 0.02
 """What one pass of one launch costs besides the kernel's own time, in seconds: counters are read and memory is
 restored. Seen on an H200: 13 kernels of a small program in 16 passes took 4 s longer than with one pass."""
 
-_COLLECTIVE = re.compile(r"nccl", re.IGNORECASE)
+COLLECTIVE = re.compile(r"nccl", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,9 @@ class MeasuringPlan:
 
     Attributes:
         patterns: Regular expressions for the mangled names of kernels; empty for all.
-        launches: Distinct launches (name, grid, block) of these in the timeline; None when there is no timeline.
+        sample: Regions whose kernels are measured, with the number of the instance, from 0; nothing else is.
+            None where the program cannot say when it is in one: then the first launch of each geometry is measured.
+        launches: Launches to measure by the timeline; None when there is no timeline.
         passes: Passes of each.
         covered: Part of the kernel time that they stand for, 0 to 1.
         seconds: About how long it takes; None when there is no timeline.
@@ -35,6 +38,7 @@ class MeasuringPlan:
     """
 
     patterns: tuple[str, ...] = ()
+    sample: Mapping[str, int] | None = None
     launches: int | None = None
     passes: int = 1
     covered: float = 1.0
@@ -57,16 +61,12 @@ class MeasuringPlan:
 
     def values(self) -> Mapping[str, Any]:
         """Return it as plain values, for a pass."""
-        return {"kernels": selection(self.patterns), "include": list(self.include)}
-
-
-@dataclass
-class _Group:
-    """The launches that one pattern selects."""
-
-    total: int = 0
-    launches: set[tuple[str, str, str]] = field(default_factory=set)
-    replayed: float = 0.0
+        return {
+            "kernels": selection(self.patterns),
+            "include": list(self.include),
+            "sample": None if self.sample is None else dict(self.sample),
+            "launches": self.launches,
+        }
 
 
 def plan_kernels(
@@ -77,48 +77,50 @@ def plan_kernels(
     run_seconds: float,
     limit: float | None,
     symbols: Mapping[str, str],
+    samples: bool,
 ) -> MeasuringPlan:
-    """Choose kernels, largest time first, until they make up the wanted part of the time.
+    """Choose kernels by what they work on, largest time first, until they make up the wanted part of the time.
 
     A kernel whose mangled name is known is chosen alone; of others, all kernels of the same function are chosen
     together, whatever template arguments they have.
 
     Args:
         timeline: Kernels of the run and their time; None when nothing found them.
-        symbols: Mangled names, by name as the timeline has it.
         passes: Passes of each launch.
         run_seconds: How long the program itself takes.
         limit: Seconds that the pass may take; kernels are left out until it fits.
+        symbols: Mangled names, by name as the timeline has it.
+        samples: Whether the process can say when it is in a region that is to be measured.
     """
     include = _region(timeline, options.region)
     if timeline is None:
         return MeasuringPlan(passes=passes, include=include)
     kernels = [row for row in timeline.kernels if row.kind == "kernel" and _inside(row, options.region)]
-    notes = list(_unmatched(kernels, options))
-    wanted = [row for row in kernels if _wanted(row, options)]
-    collective = sum(bool(_COLLECTIVE.search(row.name)) for row in kernels)
-    if collective:
-        notes.append(f"{collective} kernels of NCCL are left out: replayed alone they wait for the other GPUs for ever")
-    groups = _groups(wanted, symbols)
-    ranked = sorted(groups, key=lambda pattern: (-groups[pattern].total, pattern))
-    total, eligible = sum(row.total_ns for row in kernels), sum(row.total_ns for row in wanted)
-    chosen: list[str] = []
-    for pattern in ranked:
-        if sum(groups[one].total for one in chosen) >= options.coverage * eligible:
+    notes = [*_unmatched(kernels, options), *_collectives(kernels)]
+    groups = groups_of(row for row in kernels if _wanted(row, options))
+    eligible = sum(group.time for group in groups)
+    chosen: list[Group] = []
+    for group in groups:
+        if sum(one.time for one in chosen) >= options.coverage * eligible:
             break
-        chosen.append(pattern)
-    fitting = _fitting(chosen, groups, passes, run_seconds, limit)
+        chosen.append(group)
+    measuring = Measuring(kernels=kernels, instances=_instances(timeline), symbols=symbols, samples=samples)
+    fitting = list(chosen)
+    while limit is not None and len(fitting) > 1 and _seconds(fitting, measuring, passes, run_seconds) > limit:
+        fitting.pop()
     if len(fitting) < len(chosen):
         notes.append(
             f"{len(chosen) - len(fitting)} of {len(chosen)} kernels are left out: with them it would take "
-            f"{_seconds(chosen, groups, passes, run_seconds):.0f} s (--max-minutes)"
+            f"{_seconds(chosen, measuring, passes, run_seconds):.0f} s (--max-minutes)"
         )
+    total = sum(row.total_ns for row in kernels)
     return MeasuringPlan(
-        patterns=tuple(sorted(fitting)),
-        launches=sum(len(groups[pattern].launches) for pattern in fitting),
+        patterns=measuring.patterns(fitting),
+        sample=measuring.sample(fitting) if samples else None,
+        launches=sum(count for count, _ in measuring.launches(fitting)),
         passes=passes,
-        covered=sum(groups[pattern].total for pattern in fitting) / total if total else 0.0,
-        seconds=_seconds(fitting, groups, passes, run_seconds),
+        covered=sum(group.time for group in fitting) / total if total else 0.0,
+        seconds=_seconds(fitting, measuring, passes, run_seconds),
         include=include,
         notes=tuple(notes),
     )
@@ -150,62 +152,20 @@ def plan_ranges(
     )
 
 
-def function_of(name: str) -> str:
-    """Return the name of a kernel's function without scope, template arguments and parameters."""
-    text = re.sub(r"\(anonymous namespace\)|<unnamed>", "anonymous", name)
-    depth, plain = 0, []
-    for letter in text:
-        depth += letter == "<"
-        if depth == 0:
-            plain.append(letter)
-        depth -= letter == ">"
-    words = "".join(plain).partition("(")[0].split()
-    return words[-1].rpartition("::")[2] if words else name
+def _seconds(groups: Sequence[Group], measuring: Measuring, passes: int, run_seconds: float) -> float:
+    return run_seconds + passes * sum(
+        count * (mean / 1e9 + SECONDS_PER_PASS) for count, mean in measuring.launches(groups)
+    )
 
 
-def selection(patterns: Sequence[str]) -> str:
-    """Return the expression for ``ncu --kernel-name-base mangled -k``; without patterns, all but NCCL's kernels.
-
-    Compared with mangled names, because ncu then tells template arguments apart when it measures each launch once.
-    """
-    if not patterns:
-        return "regex:^(?!.*[nN][cC][cC][lL]).*$"
-    return f"regex:^({'|'.join(patterns)})$"
+def _instances(timeline: RegionsReport) -> dict[Place, int]:
+    return {(row.domain, row.path): row.instances or 1 for row in _aggregates(timeline)}
 
 
-def _pattern(row: KernelRow, symbols: Mapping[str, str]) -> str:
-    """Return the regular expression that selects a kernel by its mangled name."""
-    if row.name in symbols:
-        return re.escape(symbols[row.name])
-    function = function_of(row.short_name or row.name)
-    return f"{re.escape(function)}|_Z.*{len(function)}{re.escape(function)}.*"
-
-
-def _groups(kernels: Sequence[KernelRow], symbols: Mapping[str, str]) -> dict[str, _Group]:
-    found: dict[str, _Group] = defaultdict(_Group)
-    for row in kernels:
-        one = found[_pattern(row, symbols)]
-        one.total += row.total_ns
-        launch = (row.name, row.grid, row.block)
-        if launch not in one.launches:
-            one.launches.add(launch)
-            one.replayed += row.total_ns / max(1, row.calls)
-    return dict(found)
-
-
-def _seconds(patterns: Iterable[str], groups: Mapping[str, _Group], passes: int, run_seconds: float) -> float:
-    chosen = [groups[pattern] for pattern in patterns]
-    replays = sum(one.replayed / 1e9 + SECONDS_PER_PASS * len(one.launches) for one in chosen)
-    return run_seconds + passes * replays
-
-
-def _fitting(
-    chosen: Sequence[str], groups: Mapping[str, _Group], passes: int, run_seconds: float, limit: float | None
-) -> list[str]:
-    fitting = list(chosen)
-    while limit is not None and len(fitting) > 1 and _seconds(fitting, groups, passes, run_seconds) > limit:
-        fitting.pop()
-    return fitting
+def _collectives(kernels: Sequence[KernelRow]) -> Iterable[str]:
+    collective = sum(row.calls for row in kernels if COLLECTIVE.search(row.name))
+    if collective:
+        yield f"{collective} kernels of NCCL are left out: replayed alone they wait for the other GPUs for ever"
 
 
 def _inside(row: KernelRow, region: str) -> bool:
@@ -214,7 +174,7 @@ def _inside(row: KernelRow, region: str) -> bool:
 
 def _wanted(row: KernelRow, options: NcuOptions) -> bool:
     include, exclude = listed(options.include), listed(options.exclude)
-    if _COLLECTIVE.search(row.name) or any(re.search(pattern, row.name) for pattern in exclude):
+    if COLLECTIVE.search(row.name) or any(re.search(pattern, row.name) for pattern in exclude):
         return False
     return not include or any(re.search(pattern, row.name) for pattern in include)
 

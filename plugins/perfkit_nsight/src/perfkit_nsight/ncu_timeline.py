@@ -13,6 +13,9 @@ from perfkit_core.schema.regions import RegionsReport
 from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.nsys_tool import find_nsys
 
+DEPTH = 4
+"""Levels of modules below the stage that are told apart at least: the same kernel works on other problems in others."""
+
 CAPTURE = "capture.sqlite"
 """The export of nsys that its pass keeps."""
 
@@ -74,7 +77,7 @@ def finder(context: PassContext, options: NcuOptions) -> Pass | None:
             fix="--set ncu.find=nsys, or none",
         )
     if options.find in {"auto", "nsys"} and tool is not None and not tool.problems:
-        return Pass(backend="nsys", name="find", repeats=1, iterations=options.steps)
+        return Pass(backend="nsys", name="find", repeats=1, iterations=options.steps, region_depth=DEPTH)
     if options.find in {"auto", "torch"} and in_worker:
-        return Pass(backend="torch", name="find", repeats=1, iterations=options.steps)
+        return Pass(backend="torch", name="find", repeats=1, iterations=options.steps, region_depth=DEPTH)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from perfkit_core.backend import InstrumentContext
@@ -14,6 +14,15 @@ def measured_run(context: InstrumentContext) -> Iterator[None]:
     """Tell a profiler of the GPU where the measured run begins and ends, so that loading and warm-up are left out."""
     if context.measure.device != "cpu":
         context.regions.add(ProfilerRange())
+    yield
+
+
+@contextmanager
+def sampled(context: InstrumentContext, instances: Mapping[str, int]) -> Iterator[None]:
+    """Tell it which instances of regions to record; see ``SampledRegions``."""
+    from perfkit_nsight.sampled_regions import SampledRegions
+
+    context.regions.add(SampledRegions(instances))
     yield
 
 
