@@ -99,7 +99,7 @@ def test_one_region_stands_for_those_of_its_family_where_kernels_take_the_same_t
     kernels.append(_kernel("nvjet_tst", 60_000_000, region="decode/layers.3", calls=6))
     regions = [_region(f"decode/layers.{place}", instances=3) for place in range(4)]
     plan = _plan(kernels, regions, samples=True, coverage=1.0)
-    assert plan.sample == {"decode/layers.0": 1, "decode/layers.3": 1}
+    assert plan.sample == {"decode/layers.0": (1,), "decode/layers.3": (1,)}
     assert (plan.launches, plan.covered) == (4, 1.0)
     assert plan.values()["launches"] == 4
 
@@ -107,7 +107,16 @@ def test_one_region_stands_for_those_of_its_family_where_kernels_take_the_same_t
 def test_the_same_kernel_in_another_part_of_the_model_is_measured_apart() -> None:
     kernels = [_kernel("nvjet_tst", 5, region="a/attn1"), _kernel("nvjet_tst", 5, region="a/attn2")]
     plan = _plan(kernels, [_region("a/attn1"), _region("a/attn2")], samples=True, coverage=1.0)
-    assert (plan.sample, plan.launches) == ({"a/attn1": 0, "a/attn2": 0}, 2)
+    assert (plan.sample, plan.launches) == ({"a/attn1": (0,), "a/attn2": (0,)}, 2)
+
+
+def test_more_instances_are_measured_where_they_are_not_alike() -> None:
+    """The first of seven chunks runs another kernel than the others."""
+    kernels = [_kernel("nvjet_tst", 6, region="vae", calls=6), _kernel("void g(char*)", 1, region="vae")]
+    plan = _plan(kernels, [_region("vae", instances=7)], samples=True, coverage=1.0)
+    assert plan.sample == {"vae": (0, 1, 2, 3)}
+    alike = _plan([_kernel("nvjet_tst", 7, region="vae", calls=7)], [_region("vae", instances=7)], samples=True)
+    assert (alike.sample, alike.launches) == ({"vae": (3,)}, 1)
 
 
 def test_collectives_are_left_out_and_said_to_be() -> None:

@@ -32,14 +32,15 @@ def _run(regions: Regions, log: list[str]) -> None:
 @pytest.mark.parametrize(
     ("instances", "expected"),
     [
-        ({"step/attn": 1}, "before step0 attn0 rest0 step1 < attn1 > rest1 step2 attn2 rest2 after"),
-        ({"step": 2}, "before step0 attn0 rest0 step1 attn1 rest1 < step2 > attn2 < rest2 > after"),
-        ({"step": 1, "step/attn": 1}, "before step0 attn0 rest0 < step1 attn1 rest1 > step2 attn2 rest2 after"),
-        ({"": 0}, "< before > step0 attn0 rest0 < > step1 attn1 rest1 < > step2 attn2 rest2 < after >"),
-        ({"step/attn": 9, "other": 0}, "before step0 attn0 rest0 step1 attn1 rest1 step2 attn2 rest2 after"),
+        ({"step/attn": [1]}, "before step0 attn0 rest0 step1 < attn1 > rest1 step2 attn2 rest2 after"),
+        ({"step": [2]}, "before step0 attn0 rest0 step1 attn1 rest1 < step2 > attn2 < rest2 > after"),
+        ({"step": [1], "step/attn": [1]}, "before step0 attn0 rest0 < step1 attn1 rest1 > step2 attn2 rest2 after"),
+        ({"step/attn": [0, 2]}, "before step0 < attn0 > rest0 step1 attn1 rest1 step2 < attn2 > rest2 after"),
+        ({"": [0]}, "< before > step0 attn0 rest0 < > step1 attn1 rest1 < > step2 attn2 rest2 < after >"),
+        ({"step/attn": [9], "other": [0]}, "before step0 attn0 rest0 step1 attn1 rest1 step2 attn2 rest2 after"),
     ],
 )
-def test_only_the_chosen_instances_are_recorded(log: list[str], instances: dict[str, int], expected: str) -> None:
+def test_only_the_chosen_instances_are_recorded(log: list[str], instances: dict[str, list[int]], expected: str) -> None:
     regions = Regions()
     regions.add(SampledRegions(instances))
     for warmup in (True, False):

@@ -26,7 +26,7 @@ class MeasuringPlan:
 
     Attributes:
         patterns: Regular expressions for the mangled names of kernels; empty for all.
-        sample: Regions whose kernels are measured, with the number of the instance, from 0; nothing else is.
+        sample: Regions whose kernels are measured, with the numbers of the instances, from 0; no other.
             None where the program cannot say when it is in one: then the first launch of each geometry is measured.
         launches: Launches to measure by the timeline; None when there is no timeline.
         passes: Passes of each.
@@ -38,7 +38,7 @@ class MeasuringPlan:
     """
 
     patterns: tuple[str, ...] = ()
-    sample: Mapping[str, int] | None = None
+    sample: Mapping[str, Sequence[int]] | None = None
     launches: int | None = None
     passes: int = 1
     covered: float = 1.0
@@ -64,7 +64,7 @@ class MeasuringPlan:
         return {
             "kernels": selection(self.patterns),
             "include": list(self.include),
-            "sample": None if self.sample is None else dict(self.sample),
+            "sample": None if self.sample is None else {path: list(one) for path, one in self.sample.items()},
             "launches": self.launches,
         }
 

@@ -11,6 +11,9 @@ from perfkit_core.schema.regions import KernelRow
 from perfkit_nsight.results import OWN_DOMAIN
 from perfkit_nsight.work_groups import Group, Place
 
+UNLIKE = 4
+"""First instances of a region that are measured besides one from the middle, where its kernels differ by instance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
@@ -32,11 +35,21 @@ class Measuring:
         """Return regular expressions for the mangled names of all kernels of these groups."""
         return tuple(sorted({pattern(group.name, group.short_name, self.symbols) for group in groups}))
 
-    def sample(self, groups: Sequence[Group]) -> dict[str, int]:
-        """Return one region for each group, and which of its instances: one from the middle is most like the others."""
-        found = (next((place for place in group.regions if place[0] in (OWN_DOMAIN, "")), None) for group in groups)
-        places = sorted({place for place in found if place is not None})
-        return {path: self.instances.get((domain, path), 1) // 2 for domain, path in places}
+    def sample(self, groups: Sequence[Group]) -> dict[str, tuple[int, ...]]:
+        """Return one region for each group, and the numbers of its instances to measure."""
+        found: dict[str, set[int]] = {}
+        for group in groups:
+            place = next((one for one in group.regions if one[0] in (OWN_DOMAIN, "")), None)
+            if place is not None:
+                found.setdefault(place[1], set()).update(self._instances_of(group, place))
+        return {path: tuple(sorted(found[path])) for path in sorted(found)}
+
+    def _instances_of(self, group: Group, place: Place) -> Iterator[int]:
+        """Yield one instance from the middle, which is most like the others; more where they are not all alike."""
+        total = self.instances.get(place, 1)
+        yield total // 2
+        if group.calls % (total * len(group.regions)):
+            yield from range(min(total, UNLIKE))
 
     def launches(self, groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
         """Yield how many launches of each kernel will be measured, and their mean time in nanoseconds.
@@ -55,7 +68,7 @@ class Measuring:
                     yield 1, mean
             elif row.region in sample and (row.domain == OWN_DOMAIN or not row.region):
                 place = (row.domain if row.region else "", row.region)
-                yield math.ceil(row.calls / self.instances.get(place, 1)), mean
+                yield math.ceil(row.calls / self.instances.get(place, 1)) * len(sample[row.region]), mean
 
 
 def function_of(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from perfkit_core.backend import InstrumentContext
@@ -18,7 +18,7 @@ def measured_run(context: InstrumentContext) -> Iterator[None]:
 
 
 @contextmanager
-def sampled(context: InstrumentContext, instances: Mapping[str, int]) -> Iterator[None]:
+def sampled(context: InstrumentContext, instances: Mapping[str, Sequence[int]]) -> Iterator[None]:
     """Tell it which instances of regions to record; see ``SampledRegions``."""
     from perfkit_nsight.sampled_regions import SampledRegions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from perfkit_core.regions import Iteration, Recorder
 
@@ -12,11 +12,11 @@ class SampledRegions(Recorder):
     """Lets the profiler record while the innermost open region is one of the chosen instances, in measured runs.
 
     Args:
-        instances: Number of the instance of each chosen region, from 0; the empty path is what is outside every region.
+        instances: Numbers of the chosen instances by region, from 0; the empty path is what is outside every region.
     """
 
-    def __init__(self, instances: Mapping[str, int]) -> None:
-        self._instances = dict(instances)
+    def __init__(self, instances: Mapping[str, Sequence[int]]) -> None:
+        self._instances = {path: frozenset(numbers) for path, numbers in instances.items()}
         self._seen: Counter[str] = Counter()
         self._open: list[bool] = []
         self._measured = self._recording = False
@@ -30,7 +30,7 @@ class SampledRegions(Recorder):
 
     def push(self, path: str, iteration: Iteration | None, *, named: bool) -> None:
         """Begin to record, if it is a chosen instance."""
-        self._open.append(self._instances.get(path) == self._seen[path])
+        self._open.append(self._seen[path] in self._instances.get(path, ()))
         self._seen[path] += 1
         self._switch()
 
