@@ -16,23 +16,32 @@ from perfkit_core.capture_context import CaptureContext
 from .nsys_reports import as_nsys_adds, read_report
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "2026-11-21-h200-nsys"
-CAPTURES = sorted(RESULTS.glob("*/capture.sqlite"))
+CAPTURES = sorted([*RESULTS.glob("*/capture.sqlite"), *RESULTS.glob("*/passes/*/capture.sqlite")])
+
+
+def _folder(path: Path) -> Path:
+    """Return the folder of a capture: the run that kept it, or where it lies alone."""
+    return RESULTS / path.relative_to(RESULTS).parts[0]
+
+
+def _name(path: Path) -> str:
+    return _folder(path).name
 
 
 def test_the_captures_are_there() -> None:
-    assert {path.parent.name for path in CAPTURES} == {
+    assert {_name(path) for path in CAPTURES} == {
         "exec_plain", "ocr_nsys", "ranges_graph", "ranges_node", "wan_nsys",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", CAPTURES, ids=_name)
 def test_attribution_equals_nsys_to_the_nanosecond(path: Path) -> None:
-    theirs = read_report(path.with_name("nvtx_kern_sum.csv"))
+    theirs = read_report(_folder(path) / "nvtx_kern_sum.csv")
     assert theirs
     assert as_nsys_adds(range_sums(read_export(path))) == theirs
 
 
-@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", CAPTURES, ids=_name)
 def test_in_every_domain_exclusive_time_and_what_is_outside_are_the_total(path: Path) -> None:
     report = attribute(read_export(path))
     assert report.totals.kernels > 0
@@ -42,19 +51,18 @@ def test_in_every_domain_exclusive_time_and_what_is_outside_are_the_total(path: 
         assert inside + outside == report.totals.total_ns, domain
 
 
-RUNS = [path.parent for path in CAPTURES if path.with_name("regions.json").is_file()]
+RUNS = [path for path in CAPTURES if (_folder(path) / "regions.json").is_file()]
 
 
 def test_the_runs_are_there() -> None:
-    assert {path.name for path in RUNS} >= {"exec_plain", "ocr_nsys", "wan_nsys"}
+    assert {_name(path) for path in RUNS} >= {"exec_plain", "ocr_nsys", "wan_nsys"}
 
 
-@pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
-def test_importing_the_capture_gives_the_committed_regions_again_byte_for_byte(folder: Path, tmp_path: Path) -> None:
-    capture = folder / "capture.sqlite"
+@pytest.mark.parametrize("capture", RUNS, ids=_name)
+def test_importing_the_capture_gives_the_committed_regions_again_byte_for_byte(capture: Path, tmp_path: Path) -> None:
     before = hashlib.sha256(capture.read_bytes()).hexdigest()
     run = api.import_files([capture], out=tmp_path / "I")
-    assert (run.path / "regions.json").read_bytes() == (folder / "regions.json").read_bytes()
+    assert (run.path / "regions.json").read_bytes() == (_folder(capture) / "regions.json").read_bytes()
     assert hashlib.sha256(capture.read_bytes()).hexdigest() == before
     assert sorted(path.name for path in capture.parent.iterdir() if "capture" in path.name) == ["capture.sqlite"]
 
@@ -83,7 +91,7 @@ def test_a_program_with_ranges_of_every_kind() -> None:
 
 def test_flops_beside_recorded_times_are_those_of_what_was_recorded(tmp_path: Path) -> None:
     """Three of fifty guided steps were recorded: so many of the workload's FLOPs, not all, took that time."""
-    capture = RESULTS / "wan_nsys" / "capture.sqlite"
+    capture = RESULTS / "wan_nsys" / "passes" / "01-nsys" / "capture.sqlite"
     run = api.import_files([capture], model="wan2_1", workload="native_720p", out=tmp_path / "I")
     assert run.report is not None
     flops = {module.path: module.flops for module in run.report.modules}
