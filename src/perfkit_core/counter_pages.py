@@ -53,7 +53,8 @@ def _source(report: CountersReport) -> str:
     peaks = f" Peaks: {_text(report.peaks)}." if report.peaks else " Peaks are not known."
     return (
         f"Counters by {_text(report.profiler)}{device}; kernels and their time by {_text(report.timeline)}.{peaks} "
-        "What was measured once stands for all runs of the same kernel with the same geometry."
+        "What was measured stands for all runs of the same kernel with the same geometry in regions of the same family "
+        "(equal but for indices, shown as `*`), where it took the same time."
     )
 
 
@@ -83,11 +84,12 @@ def _regions(report: CountersReport, total: int) -> str:
 def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:
     if not kernels:
         return "No kernel ran."
-    columns = ("kernel", "library", "grid", "block", "calls", "time", "share", "limited by", *_FIGURES)
+    columns = ("kernel", "library", "in", "grid", "block", "calls", "time", "share", "limited by", *_FIGURES)
     rows = [
         (
             _code(kernel.readable),
             kernel.library or "-",
+            _code(kernel.where) if kernel.where else "outside",
             kernel.grid or "-",
             kernel.block or "-",
             str(kernel.calls),
@@ -98,7 +100,7 @@ def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:
         )
         for kernel in kernels[:TOP]
     ]
-    text = _table(columns, rows, right=range(4, 7))
+    text = _table(columns, rows, right=range(5, 8))
     return text if len(kernels) <= TOP else f"{text}\n\n{len(kernels) - TOP} more are in `report.json`."
 
 
