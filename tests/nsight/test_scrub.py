@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from perfkit_nsight.attribution import attribute
 from perfkit_nsight.csv_scrub import scrub_ncu, scrub_stats
+from perfkit_nsight.ncu_scrub import scrub as scrub_report
 from perfkit_nsight.nsys_scrub import scrub
 from perfkit_nsight.nsys_tables import read_export
 
@@ -146,11 +148,33 @@ def test_what_only_the_tools_can_write_is_refused_with_the_way_out(tmp_path):
     report.write_bytes(b"NVIDIA Tegra Profiler Report 1.\n")
     with pytest.raises(MissingError, match="only nsys writes its format"):
         scrub(report, tmp_path / "b")
-    (tmp_path / "a.ncu-rep").write_bytes(b"NVR\0")
+
+
+REPORTS = sorted(Path(__file__).parent.glob("data/h200-ncu/*.ncu-rep"))
+LEFT_OUT = re.compile(rb"192\.0\.2\.2|fe80:|/opt/|/usr/|/example|--nvtx|[^x]vm0")
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
+def test_a_report_of_ncu_loses_machine_command_line_and_paths_and_keeps_its_results(report, tmp_path):
+    from perfkit_nsight.ncu_rep import read_counters
+
+    copy = tmp_path / "copy.ncu-rep"
+    assert LEFT_OUT.search(report.read_bytes())
+    done = scrub_report(report, copy)
+    assert any("machine and command line" in line for line in done)
+    assert LEFT_OUT.findall(copy.read_bytes()) == []
+    assert len(copy.read_bytes()) == len(report.read_bytes())
+    before, after = read_counters(report), read_counters(copy)
+    assert (before.metrics, before.results, before.rules) == (after.metrics, after.results, after.rules)
+
+
+@pytest.mark.parametrize("cut", [4, 9, 30, 5000, -1])
+def test_a_report_of_ncu_that_is_cut_off_leaves_no_copy(cut, tmp_path):
+    (tmp_path / "a.ncu-rep").write_bytes(REPORTS[0].read_bytes()[:cut])
     command = [sys.executable, "-c", "from perfkit_core.cli import main; main()", "scrub", "a.ncu-rep"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 3
-    assert "only ncu writes its format" in done.stderr
+    assert done.returncode == 5, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ncu-rep"]
 
 
 def test_foreign_databases_are_refused(tmp_path):

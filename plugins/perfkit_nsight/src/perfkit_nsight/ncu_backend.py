@@ -168,8 +168,7 @@ def _options(options: Options) -> NcuOptions:
 
 
 def _said(directory: Path) -> str:
-    """Return what ncu said: its log, and its errors among the program's own."""
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in (directory / LOG,) if path.exists())
-    stderr = directory / "stderr.txt"
-    own = stderr.read_text(encoding="utf-8", errors="replace") if stderr.exists() else ""
-    return "\n".join((*texts, *(line for line in own.splitlines() if line.startswith("=="))))
+    """Return what ncu said: its log, what it printed before it had one, and its lines among the program's own."""
+    files = [directory / name for name in (LOG, "tool.txt", "stderr.txt")]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files if path.exists()]
+    return "\n".join(line for text in texts for line in text.splitlines() if line.startswith(("==", "Available")))

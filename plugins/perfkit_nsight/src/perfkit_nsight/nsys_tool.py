@@ -80,7 +80,7 @@ def usable_nsys(environ: Mapping[str, str]) -> Nsys:
     return tool
 
 
-HOW_TO_INSTALL = f"install Nsight Systems (Debian: nsight-systems of non-free, which needs contrib) or name it with {VARIABLE}=PATH"
+HOW_TO_INSTALL = f"install Nsight Systems (Debian: non-free, with contrib) or name it with {VARIABLE}=PATH"
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:

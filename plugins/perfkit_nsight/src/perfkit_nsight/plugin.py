@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -148,7 +148,7 @@ def perfkit_importers() -> list[ImporterSpec]:
             suffixes=(".ncu-rep", ".ncu-repz"),
             sniff=_late("ncu_rep", "sniff"),
             load=_loader("ncu_rep"),
-            scrub=_refuse,
+            scrub=_late("ncu_scrub", "scrub"),
             options=VerdictOptions,
         ),
         ImporterSpec(
@@ -174,12 +174,3 @@ def _late(module: str, name: str) -> Callable[[Path, Any], Any]:
 
 def _loader(module: str) -> Callable[[ImportContext], Imported]:
     return lambda context: cast("Imported", import_module(f"perfkit_nsight.{module}").load(context))
-
-
-def _refuse(path: Path, output: Path) -> Sequence[str]:
-    from perfkit_core.errors import MissingError
-
-    raise MissingError(
-        f"{path} cannot be scrubbed: only ncu writes its format, and it holds the command line and the program's code",
-        fix=f"perfkit import {path.name}, and share launches.json; or ncu --import {path.name} --csv, then scrub that",
-    )
