@@ -20,7 +20,7 @@ _KEPT = ((3, 3, 1), (3, 3, 3), (3, 3, 4), (3, 4, 1), (3, 4, 3), (3, 4, 4), (3, 6
 
 _SYSTEMS, _HOSTS, _COMMAND = ((3, 3, 1), (3, 4, 1)), ((3, 3, 5), (3, 4, 5)), (3, 11)
 _PATH = re.compile(rb"(?<![\w:/.*<>)\]])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
-"""An absolute path; its last part is kept where it is a file's. No address of a page, and nothing inside names of kernels."""
+"""An absolute path; a file's own name is kept. No address of a page, and nothing inside names of kernels."""
 
 _SHORTEST = 3
 """Characters of a host's or user's name from which on it is looked for in the rest of the file."""
