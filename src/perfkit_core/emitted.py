@@ -20,6 +20,7 @@ class Emitted:
     Attributes:
         pid: Its number.
         ranges: How many ranges were closed, by path.
+        parent: Number of the process that started it; empty when unknown.
         running: How many programs of it began and did not end by themselves.
         forked: The same, of the time after a fork without a program of its own.
         errors: Why nothing could be marked, by the Python that said it.
@@ -27,6 +28,7 @@ class Emitted:
 
     pid: str
     ranges: Counter[str] = field(default_factory=Counter)
+    parent: str = ""
     running: int = 0
     forked: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
@@ -35,18 +37,20 @@ class Emitted:
 def collect_emitted(directory: Path) -> list[str]:
     """Make one ``nvtx-PID.json`` of what each process left while it ran, and return notes for the reader.
 
-    Its ``ranges`` are those that a recording must have, by path. Those of a process that was killed are in ``killed``
-    instead, which only such a process has: the recording may have fewer of them, and others that it could not count.
+    Its ``ranges`` are those that a recording must have, by path. Those of a process that was killed, or that another of
+    them started and may have killed at its end, are in ``unsure`` instead: the recording may have fewer of them.
 
     Raises:
         DamagedFileError: A process left something else.
         MissingError: A file cannot be written.
     """
     found = [_read(path) for path in sorted(directory.glob(LOGS))]
+    started = {one.pid for one in found}
     for one in found:
         content = {"forked": dict(one.forked), "errors": one.errors}
-        sure, unsure = ({}, {"killed": dict(one.ranges)}) if one.running else (dict(one.ranges), {})
-        written = json.dumps({"ranges": sure, **unsure, **content}, indent=1)
+        unsure = one.running > 0 or one.parent in started
+        sure = {"ranges": {}, "unsure": dict(one.ranges)} if unsure else {"ranges": dict(one.ranges), "unsure": {}}
+        written = json.dumps({**sure, **content}, indent=1)
         write_atomically(directory / f"nvtx-{one.pid}.json", written + "\n")
     for path in directory.glob(LOGS):
         path.unlink()
@@ -60,6 +64,7 @@ def _read(path: Path) -> Emitted:
             record = json.loads(line)
             one.ranges.update(record.get("ranges", {}))
             one.running += ("begun" in record) - ("ended" in record)
+            one.parent = str(record.get("begun", {}).get("parent", one.parent))
             one.forked.update(record.get("forked", {}))
             one.errors.update(record.get("errors", {}))
     except (ValueError, TypeError, AttributeError) as error:

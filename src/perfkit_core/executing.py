@@ -161,10 +161,10 @@ class _ProgramPasses(PassLoop[PassContext]):
         except (PerfkitError, KeyboardInterrupt):
             _salvage(wrapping, context)
             raise
+        else:
+            wrapping.capture(context)
         finally:
             context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
-        wrapping.capture(context)
-        context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
 
 
 def _wrapping(backend: ProfilerBackend) -> WrappingBackend:

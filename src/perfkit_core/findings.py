@@ -244,9 +244,15 @@ class Findings:
         return tuple((name, what) for name, what in _LINKS if name in self._source.index.files)
 
     @cached_property
+    def fills(self) -> Mapping[str, str]:
+        """Commands that measure what a run may lack: ``times``, ``mfu``, ``operators``, ``kernels``, ``counters``."""
+        backends = {"times": "wall_clock", "mfu": "wall_clock", "operators": "torch", "kernels": "nsys"}
+        return {what: self._with(backend) for what, backend in {**backends, "counters": "ncu"}.items()}
+
+    @cached_property
     def missing(self) -> Mapping[str, str]:
-        """Commands that fill what the run lacks: ``times``, ``mfu``, ``operators``, ``kernels``, ``counters``."""
-        return dict(self._missing())
+        """Those of ``fills`` that this run lacks."""
+        return {what: self.fills[what] for what in self._missing()}
 
     @cached_property
     def open_questions(self) -> tuple[tuple[str, str], ...]:
@@ -262,18 +268,18 @@ class Findings:
             found.append((f"what limits each kernel of {largest} inside", self.missing["counters"]))
         return tuple((text, command) for text, command in found if text)
 
-    def _missing(self) -> Iterator[tuple[str, str]]:
+    def _missing(self) -> Iterator[str]:
         profile = self.profile
         if self.metrics is None:
-            yield "times", self._with("wall_clock")
+            yield "times"
         if self.metrics is None or not self.metrics.mfu:
-            yield "mfu", self._with("wall_clock")
+            yield "mfu"
         if profile is None or not profile.operators:
-            yield "operators", self._with("torch")
+            yield "operators"
         if profile is None or not profile.kernels:
-            yield "kernels", self._with("nsys")
+            yield "kernels"
         if self.counters is None:
-            yield "counters", self._with("ncu")
+            yield "counters"
 
     def _with(self, backend: str) -> str:
         """Return the command that adds what a backend measures; of a program only profilers know anything."""

@@ -69,7 +69,7 @@ class _Marks:
         self._forked = _was_forked()
         self._begin()
         if log is not None and not self._forked:
-            log.add("begun")
+            log.add("begun", {"parent": os.getppid()})
 
     def _begin(self) -> None:
         self._open = threading.local()

@@ -73,9 +73,10 @@ class BackendPasses(PassLoop[RunContext]):
         except (PerfkitError, KeyboardInterrupt):
             self._salvage(backend, context)
             raise
+        else:
+            backend.collect(context)
         finally:
             self._keep(context)
-        backend.collect(context)
 
     def _worker(self, backend: ProfilerBackend, context: RunContext) -> None:
         plan, subject = self._plan, self._plan.subject

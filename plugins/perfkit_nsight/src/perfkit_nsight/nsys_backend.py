@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +18,7 @@ from perfkit_core.options import Options
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.nsys_export import export_sqlite
+from perfkit_nsight.nsys_marked import Marked
 from perfkit_nsight.nsys_options import NsysOptions
 from perfkit_nsight.nsys_session import MARK, end_session
 from perfkit_nsight.nsys_tool import HOW_TO_INSTALL, Nsys, find_nsys, usable_nsys
@@ -27,9 +26,6 @@ from perfkit_nsight.profiler_range import measured_run
 
 NAME = "capture"
 """What nsys's files in the pass's directory are called."""
-
-EMITTED = "nvtx*.json"
-"""What the processes left that marked regions: how many ranges they closed."""
 
 NVTX_TO_2023 = "0.2.11"
 """Newest nvtx package whose ranges nsys of 2023 and before records; later ones record nothing there, silently."""
@@ -104,10 +100,12 @@ class NsysBackend(WrappingBackend):
         if not options.keep_report:  # it holds environments: gone before anything else can fail
             report.unlink()
         found = attribute(read_export(export))
-        _check(found, context, tool)
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
         context.notes.extend(_notes(context, tool, found))
+        marked = Marked.of(context.directory, found)
+        context.notes.extend(marked.notes())
         write_capture(context, found.model_copy(update={"regions": rows}))
+        _check(found, marked, context, tool)
 
     @staticmethod
     def _marks_run(context: PassContext) -> bool:
@@ -176,31 +174,20 @@ def _provenance(report: Path, kept: Path) -> str:
     return f"{kept.name} is the scrubbed export of nsys's report of {report.stat().st_size} bytes, SHA-256 {digest}"
 
 
-def _check(found: RegionsReport, context: PassContext, tool: Nsys) -> None:
-    """Refuse a capture that lacks what the process marked, or any work of a GPU run."""
-    emitted: Counter[str] = Counter()
-    killed = False
-    for path in context.directory.glob(EMITTED):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        emitted.update(record["ranges"])
-        killed = killed or "killed" in record
-    recorded = {
-        row.path: row.instances or 0 for row in found.regions if row.domain == "perfkit" and row.process is None
-    }
-    if emitted and not recorded:
+def _check(found: RegionsReport, marked: Marked, context: PassContext, tool: Nsys) -> None:
+    """Fail a pass whose recording lacks what was marked, or any work of a GPU run; what there is was written."""
+    if marked.sure and not marked.recorded:
         older = tool.release < (2024, 0)
         raise ToolError(
-            f"nsys {tool.version} recorded none of the {sum(emitted.values())} ranges that were emitted",
+            f"nsys {tool.version} recorded none of the {marked.sure.total()} ranges that were emitted",
             fix=f"pip install 'nvtx<={NVTX_TO_2023}': this nsys does not see newer ones" if older else "perfkit doctor",
         )
-    wrong = sorted(name for name in emitted if recorded.get(name, 0) < emitted[name])
-    if not killed:  # it may have marked more than it could count
-        wrong += sorted(name for name in recorded if recorded[name] != emitted[name] and name not in wrong)
-    if emitted and wrong:
-        name = wrong[0]
+    lost = marked.lost()
+    if lost:
+        name = lost[0]
         raise ToolError(
-            f"nsys {tool.version} recorded {recorded.get(name, 0)} of {emitted.get(name, 0)} ranges {name!r}, and "
-            f"{len(wrong)} paths differ in all",
+            f"nsys {tool.version} recorded {marked.recorded[name]} of {marked.sure[name]} ranges {name!r}, and fewer "
+            f"than were emitted of {len(lost)} paths in all; what was recorded is kept",
             fix=f"its logs: {context.directory}",
         )
     worked = found.totals.kernels or found.totals.graphs.count or found.totals.copies.count
@@ -215,8 +202,8 @@ def _notes(context: PassContext, tool: Nsys, found: RegionsReport) -> Iterator[s
     """Yield what the run knows of its capture and the capture itself does not say."""
     yield f"Recorded by nsys {tool.version}; it slows launches down, so idle times are larger than without it"
     if not found.regions:
-        unseen = f"; this nsys does not see those of nvtx newer than {NVTX_TO_2023}" if tool.release < (2024, 0) else ""
-        yield f"No push/pop range was recorded: the program marks none{unseen}"
+        unseen = f": this nsys sees none of nvtx newer than {NVTX_TO_2023}" if tool.release < (2024, 0) else ""
+        yield f"No push/pop range was recorded: the program marked none, or not so that nsys saw it{unseen}"
     if not isinstance(context, RunContext):
         return
     asked = context.measure.iterations

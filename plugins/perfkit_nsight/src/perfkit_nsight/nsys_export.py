@@ -30,6 +30,7 @@ def export_sqlite(tool: Nsys, report: Path, target: Path) -> None:
             [*argv, str(report)],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_SECONDS,
             check=False,
             env=minimal_environment(os.environ),

@@ -267,7 +267,7 @@ def _work(
         kind=kind,
         start=start,
         end=end,
-        device=columns["deviceId"],
+        device=np.where(columns["deviceId"] == NULL, -1, columns["deviceId"]),  # -1: no device is known by that number
         process=mapped(columns["globalPid"], processes).astype(np.int32),
         name=name.astype(np.int32),
         names=names,
