@@ -44,6 +44,42 @@ def export(tmp_path):
     return made.write(tmp_path / "a.sqlite")
 
 
+@pytest.mark.parametrize("ranges", [0, 1])
+def test_a_capture_without_a_range_around_its_kernels_is_a_whole_run(perfkit, tmp_path, ranges):
+    """Kernels of an unmarked program, and one whose only range has none inside: every page is written."""
+    made = Recording()
+    for number in range(ranges):
+        made.range(f"r{number}", 10, 20)
+    made.launch(200, 50, 1)
+    made.launch(950, 70, 2)
+    done = perfkit("import", made.write(tmp_path / "a.sqlite"), "--out", "R")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "R/run.json").read_text())["status"] == "done"
+    page = (tmp_path / "R/stakeholder_summary.md").read_text()
+    assert ("None of the 2 kernels recorded has a region around it" in page) == (not ranges)
+
+
+def test_a_kernel_without_a_device_is_of_none_that_is_known(perfkit, tmp_path):
+    made = Recording()
+    made.range("a", 100, 900)
+    made.launch(200, 50, 1)
+    path = made.write(tmp_path / "a.sqlite")
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE free AS SELECT * FROM CUPTI_ACTIVITY_KIND_KERNEL")
+        database.execute("DROP TABLE CUPTI_ACTIVITY_KIND_KERNEL")
+        database.execute("ALTER TABLE free RENAME TO CUPTI_ACTIVITY_KIND_KERNEL")
+        database.execute("UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET deviceId = NULL")
+    done = perfkit("import", path, "--out", "R", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {row["device"] for row in json.loads(done.stdout)["regions"]} == {None, -1}
+
+
+def test_a_foreign_report_with_the_right_beginning_is_damaged(perfkit, tmp_path):
+    (tmp_path / "a.nsys-rep").write_bytes(b"NVIDIA Tegra Profiler Report" + bytes(range(128, 256)))
+    done = perfkit("import", "a.nsys-rep", "--out", "R", PATH="/usr/local/bin:/usr/bin:/bin")
+    assert done.returncode in ({5} if NSYS else {3}), done.stderr
+
+
 def test_an_export_becomes_regions_as_attribution_has_them(perfkit, export, tmp_path):
     before = export.read_bytes()
     done = perfkit("import", export, "--out", "R", "--json")
