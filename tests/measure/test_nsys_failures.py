@@ -101,7 +101,7 @@ def test_raw_data_without_a_report_is_no_success_and_stays(
     [
         ("absent", "absent is no file", "unset PERFKIT_NSYS or name the nsys executable"),
         ("old", "is older than 2022.4: install a newer one", "perfkit doctor"),
-        ("nowhere", "install Nsight Systems (Debian: nsight-systems of non-free) or name it with", "perfkit doctor"),
+        ("nowhere", "install Nsight Systems (Debian: non-free, with contrib) or name it with", "perfkit doctor"),
     ],
 )
 def test_a_tool_that_is_missing_or_too_old_is_told_before_anything_runs(

@@ -140,9 +140,12 @@ def test_every_region_has_a_directory_with_its_own_report(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("file", ["add_raw.csv", "add_base.csv"])
 def test_scaled_units_and_base_units_say_the_same_as_the_report(file: str, tmp_path: Path) -> None:
-    there = imported(tmp_path / "A", ADD / "add.ncu-rep").kernels[0]
-    here = imported(tmp_path / "B", ADD / file).kernels[0]
-    assert there.calls == here.calls == there.measured_calls == 6
+    reports = [imported(tmp_path / one, ADD / name) for one, name in (("A", "add.ncu-rep"), ("B", file))]
+    for report in reports:
+        assert sum(kernel.calls for kernel in report.kernels) == 6
+        assert all(kernel.calls == kernel.measured_calls for kernel in report.kernels)
+    there, here = (report.kernels[0] for report in reports)
+    assert there.where == here.where
     assert here.efficiency.memory_share == pytest.approx(there.efficiency.memory_share, rel=1e-4)
     values = {one.name: (one.value, one.unit) for one in there.metrics}
     compared = 0

@@ -81,6 +81,7 @@ def test_the_example_is_found_and_runs_by_name(everything, tmp_path):
         ("example_mlp", "perfkit-example-plugin"),
         ("wan2_1", "perfkit-wan2-1"),
         ("deepseek_ocr", "perfkit-deepseek-ocr"),
+        ("three_ranges", "perfkit-nsight"),
     }
     command = ["run", "--model", "example_mlp", "--set", "batch_size=3", "--exporter", "example_tsv", "--out", "R"]
     outcome = run_command([everything / "perfkit", *command, "--json"], tmp_path)
