@@ -68,10 +68,16 @@ def test_a_program_gets_everything_but_secrets() -> None:
     secret = {
         "HF_TOKEN": "x", "DB_PASS": "x", "MYSQL_PWD": "x", "GH_PAT": "x", "SSL_PASSPHRASE": "x", "AUTHORIZATION": "x",
         "PROXY": "http://me:word@proxy:3128", "SETTING": "hf_" + "a" * 34, "OTHER": "AKIA" + "B" * 16,
+        "SLACK_WEBHOOK": "x", "CREDS": "x", "AWS_CREDS": "x", "ACCESS_TOKENS": "x", "S1": "xoxb-12-ab34cd",
+        "S2": "Bearer abcdef12", "S3": "https://h/x?token=abc", "S4": "https://h/?a=1&X-Amz-Signature=9f",
+        "S5": "Basic bWU6d29yZA==", "S6": "https://hooks.slack.com/services/T0/B0/abc",
     }  # fmt: skip
     plain = {
         "PWD": "/w", "OLDPWD": "/w", "MY_SETTING": "y", "TOKENIZERS_PARALLELISM": "false", "GIT_AUTHOR_NAME": "me",
         "URL": "http://host:8080/a@b", "KEYBOARD": "us", "COMPASS": "north", "SKIP": "sk-no", "EMPTY": "",
+        "TIKTOKEN_CACHE_DIR": "/c", "MAX_TOKENS": "4096", "NUM_TOKENS": "1", "VLLM_MAX_NUM_BATCHED_TOKENS": "8",
+        "COOKIECUTTER_X": "y", "MASTER_KEY_PATH": "/k", "QUERY": "https://h/x?page=3&tokens=5",
+        "COURSE": "Basic training", "SORT": "bearer of news",
     }  # fmt: skip
     assert program_environment({**secret, **plain}) == plain
     assert program_environment({**secret, **plain}, "HF_TOKEN,PROXY").keys() == plain.keys() | {"HF_TOKEN", "PROXY"}
