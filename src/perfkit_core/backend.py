@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from perfkit_core.rundir import RunWriter
 
 
+SCRATCH = ".scratch"
+"""Private directory in that of a pass; removed when the process has ended, however it did."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
     """One GPU as the driver's files or library describe it.
@@ -124,6 +128,11 @@ class PassContext:
     def name(self) -> str:
         """Name of the pass, by which ``run.json`` and pages give the source of a number."""
         return self.directory.resolve().relative_to(self.writer.path.resolve()).as_posix()
+
+    @property
+    def scratch(self) -> Path:
+        """Directory for temporary files of a tool that nobody else may read; it exists while the process runs."""
+        return self.directory.resolve() / SCRATCH
 
 
 @dataclass(frozen=True, kw_only=True)

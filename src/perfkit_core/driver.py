@@ -6,6 +6,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from perfkit_core.errors import (
     message_of,
     one_line,
 )
+from perfkit_core.interrupts import hasty, one_interrupt
 from perfkit_core.options import Options
 from perfkit_core.passes import BackendPasses
 from perfkit_core.plan import Plan
@@ -54,6 +56,7 @@ class Failure(NamedTuple):
     exit_code: int
 
 
+@one_interrupt()
 def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpec] = ()) -> Run:
     """Carry out ``plan`` in a new run directory.
 
@@ -89,8 +92,7 @@ def run(plan: Plan, plugins: Sequence[PluginRecord], devices: Sequence[DeviceSpe
             exit_code=_exit_code(failures),
         )
     except KeyboardInterrupt:
-        write_reports(writer, plan.settings)
-        writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
+        close_interrupted(writer, plan.settings)
         raise
     except BaseException as error:
         _record_fault(writer, error)
@@ -234,6 +236,13 @@ def write_reports(writer: RunWriter, settings: Settings) -> list[Failure]:
             writer.write_text(file, render(writer.run(), template=template, template_dir=folder))
 
     return _attempt(writer, "report", "report-traceback.txt", work)
+
+
+def close_interrupted(writer: RunWriter, settings: Settings) -> None:
+    """Bring a run to its end that the user interrupted; who does so again does not wait for its pages."""
+    with suppress(KeyboardInterrupt), hasty():
+        write_reports(writer, settings)
+    writer.update(status="interrupted", error="interrupted by the user", exit_code=INTERRUPTED)
 
 
 def _status(passes: Sequence[PassRecord], failures: Sequence[Failure]) -> RunStatus:

@@ -15,11 +15,12 @@ from perfkit_core.backend import Machine, MeasureOptions, Pass, PassContext, Pro
 from perfkit_core.choosing import checked_backend
 from perfkit_core.emitted import collect_emitted
 from perfkit_core.environment import environment
-from perfkit_core.errors import INTERRUPTED as INTERRUPTED_CODE
-from perfkit_core.errors import PLUGIN_FAULTS, MissingError, PerfkitError, ToolError, UsageError
+from perfkit_core.errors import MissingError, PerfkitError, ToolError, UsageError
+from perfkit_core.files import private_directory
+from perfkit_core.interrupts import hasty, one_interrupt, shielded
 from perfkit_core.marking import MARK
 from perfkit_core.options import Options
-from perfkit_core.pass_loop import INTERRUPTED, Maker, PassLoop
+from perfkit_core.pass_loop import FAULTS_OR_IMPATIENCE, Maker, PassLoop
 from perfkit_core.programs import Console, check_program, run_program
 from perfkit_core.rundir import Run, RunWriter
 from perfkit_core.schema.run import PassRecord, PluginRecord, RunIndex
@@ -73,6 +74,7 @@ def prepare(argv: Sequence[str], spec: BackendSpec, distribution: str, options: 
     return Program(argv=tuple(argv), spec=spec, backend=backend, options=options, machine=here)
 
 
+@one_interrupt()
 def execute(
     program: Program,
     settings: Settings,
@@ -102,8 +104,7 @@ def execute(
     try:
         _ProgramPasses(program, _context(program, writer, settings, devices), console).run()
     except KeyboardInterrupt:
-        driver.write_reports(writer, settings)
-        writer.update(status="interrupted", error=INTERRUPTED, exit_code=INTERRUPTED_CODE)
+        driver.close_interrupted(writer, settings)
         raise
     _finish(writer, settings)
     return writer.run()
@@ -144,15 +145,16 @@ class _ProgramPasses(PassLoop[PassContext]):
         environ: Mapping[str, str] = {**wrapping.environment(dict(os.environ), context), **marks}
         context.notes.extend(_withheld(program, environ))
         try:
-            status = run_program(
-                program.argv,
-                lambda argv: wrapping.command(argv, context),
-                environ,
-                context.directory,
-                timeout=context.measure.max_seconds,
-                console=self._console,
-                abort=lambda: wrapping.abort(context),
-            )
+            with private_directory(context.scratch):
+                status = run_program(
+                    program.argv,
+                    lambda argv: wrapping.command(argv, context),
+                    environ,
+                    context.directory,
+                    timeout=context.measure.max_seconds,
+                    console=self._console,
+                    abort=lambda: wrapping.abort(context),
+                )
             context.notes.extend(collect_emitted(context.directory))
             if status:
                 raise ToolError(
@@ -183,11 +185,13 @@ def _withheld(program: Program, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _salvage(backend: WrappingBackend, context: PassContext) -> None:
-    try:
-        context.notes.extend(collect_emitted(context.directory))
-        backend.capture(context)
-    except PLUGIN_FAULTS:  # a second fault, caused by the first
-        _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
+    with shielded():
+        try:
+            with hasty():
+                context.notes.extend(collect_emitted(context.directory))
+                backend.capture(context)
+        except FAULTS_OR_IMPATIENCE:  # a second fault, caused by the first, or the user does not wait
+            _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
 
 
 def _described(status: int) -> str:

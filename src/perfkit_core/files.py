@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
 from perfkit_core.errors import MissingError, UsageError
+from perfkit_core.interrupts import shielded
 
 
 def read_toml(path: Path) -> Mapping[str, Any]:
@@ -131,3 +133,25 @@ def write_atomically(path: Path, text: str) -> None:
         raise MissingError(
             f"cannot write {path}: {error.strerror}", fix="free some space or choose another --out"
         ) from None
+
+
+@contextmanager
+def private_directory(path: Path) -> Iterator[None]:
+    """Keep an empty directory that only this user can read; it goes with its contents, whatever happens meanwhile.
+
+    Raises:
+        MissingError: It cannot be made.
+    """
+    import shutil
+
+    with shielded():
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise MissingError(f"cannot make {path}: {error.strerror}", fix="choose another --out") from None
+    try:
+        yield
+    finally:
+        with shielded():
+            shutil.rmtree(path, ignore_errors=True)

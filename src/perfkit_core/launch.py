@@ -26,6 +26,7 @@ from perfkit_core import errors
 from perfkit_core.environment import worker_environment
 from perfkit_core.errors import MissingError, PerfkitError, ToolError
 from perfkit_core.files import write_atomically
+from perfkit_core.interrupts import hasty, shielded
 from perfkit_core.schema.worker import WorkerError, WorkerPlan
 
 PLAN, ERROR, STDOUT, STDERR, COMMAND = "plan.json", "error.json", "stdout.txt", "stderr.txt", "command.txt"
@@ -145,12 +146,14 @@ def wait_for(
         with _terminated_like_interrupted():
             return process.wait(timeout)
     except subprocess.TimeoutExpired:
-        end_process(process)
-        abort()
+        with shielded():
+            end_process(process)
+            abort()
         raise ToolError(f"{what} was ended after {timeout:g} s", fix=f"its log: {log}") from None
     except KeyboardInterrupt:
-        end_process(process)
-        abort()
+        with shielded():
+            end_process(process)
+            abort()
         raise
 
 
@@ -200,7 +203,8 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
     for number, patience in _GRACE:
         try:
             os.killpg(process.pid, number)
-            process.wait(patience)
+            with hasty():
+                process.wait(patience)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             continue
         except ProcessLookupError:

@@ -19,6 +19,8 @@ from perfkit_core.schema.run import PassRecord, pass_name
 from perfkit_core.specs import BackendSpec
 
 INTERRUPTED = "interrupted by the user"
+FAULTS_OR_IMPATIENCE: tuple[type[BaseException], ...] = (*PLUGIN_FAULTS, KeyboardInterrupt)
+"""What ends the collecting of what a failed pass left, and changes nothing: a second fault, or a further Ctrl-C."""
 
 _log = logging.getLogger(__name__)
 

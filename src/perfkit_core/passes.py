@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from perfkit_core import rundir
 from perfkit_core.backend import Pass, ProfilerBackend, RunContext
-from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError
+from perfkit_core.errors import PerfkitError
+from perfkit_core.files import private_directory
+from perfkit_core.interrupts import hasty, shielded
 from perfkit_core.launch import run_worker
 from perfkit_core.options import Options
-from perfkit_core.pass_loop import Maker, PassLoop
+from perfkit_core.pass_loop import FAULTS_OR_IMPATIENCE, Maker, PassLoop
 from perfkit_core.plan import Plan
 from perfkit_core.rundir import RunWriter
 from perfkit_core.schema.run import Environment
@@ -69,7 +71,8 @@ class BackendPasses(PassLoop[RunContext]):
             backend.collect(context)
             return
         try:
-            self._worker(backend, context)
+            with private_directory(context.scratch):
+                self._worker(backend, context)
         except (PerfkitError, KeyboardInterrupt):
             self._salvage(backend, context)
             raise
@@ -119,10 +122,12 @@ class BackendPasses(PassLoop[RunContext]):
 
     def _salvage(self, backend: ProfilerBackend, context: RunContext) -> None:
         """Collect what a failed pass left; the error to report is why it failed, not that little is there."""
-        try:
-            backend.collect(context)
-        except PLUGIN_FAULTS:  # a second one, caused by the first
-            _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
+        with shielded():
+            try:
+                with hasty():
+                    backend.collect(context)
+            except FAULTS_OR_IMPATIENCE:  # a second one, caused by the first, or the user does not wait
+                _log.debug("nothing could be collected from %s", context.directory, exc_info=True)
 
     def _keep(self, context: RunContext) -> None:
         """Enter the pass's files in the index, and what its worker saw in ``env.json`` and ``inputs.yaml``."""

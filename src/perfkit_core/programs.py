@@ -19,6 +19,7 @@ from perfkit_core import starter
 from perfkit_core.errors import MissingError, ToolError
 from perfkit_core.files import write_atomically
 from perfkit_core.launch import COMMAND, STDERR, STDOUT, opened, wait_for
+from perfkit_core.remains import told_of_remains
 
 TOOL_LOG = "tool.txt"
 """What the profiler itself printed, on both of its streams."""
@@ -128,7 +129,8 @@ def run_program(
             stack.enter_context(closing(_Pipe(folder / name, kept, shown)))
         command = wrap([*_started_by(folder, environ), *argv])
         process = _start(command, environ, console.stdin, log)
-        status = wait_for(process, "the program", timeout, abort, log=directory)
+        with told_of_remains(Path(command[0]).name, folder / starter.PROCESS, f"{starter.MARK}={folder}"):
+            status = wait_for(process, "the program", timeout, abort, log=directory)
         _check_started(argv[0], folder / starter.STATE, status, command[0], directory)
     return status
 

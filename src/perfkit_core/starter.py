@@ -12,8 +12,11 @@ import os
 import signal
 import sys
 
-STDOUT, STDERR, STATE = "stdout", "stderr", "state"
-"""Names in the folder: two named pipes, and the file that says how far this got."""
+STDOUT, STDERR, STATE, PROCESS = "stdout", "stderr", "state", "process"
+"""Names in the folder: two named pipes, the file that says how far this got, and the one with the program's number."""
+
+MARK = "PERFKIT_PROGRAM"
+"""Environment variable that the program and what it starts have, and its profiler has not: the folder."""
 
 STARTED = "started"
 """Content of the state file until the program could not be started, when it says why."""
@@ -34,6 +37,8 @@ def start(folder: str, locale: str, argv: list[str]) -> None:
         signal.signal(number, signal.SIG_DFL)
     if locale == COERCED:
         os.environ.pop("LC_CTYPE", None)
+    os.environ[MARK] = folder
+    _say(os.path.join(folder, PROCESS), str(os.getpid()))  # noqa: PTH118
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - what the user asked for, and no shell
     except OSError as error:

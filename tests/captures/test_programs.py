@@ -73,7 +73,7 @@ def test_the_start_leaves_no_trace_in_the_program(raw, environ, tmp_path):
         check=True,
     )  # fmt: skip
     own_names, own = plain.stdout.split("\n", 1)
-    assert set(eval(names)) - set(eval(own_names)) == {"PERFKIT_NVTX"}
+    assert set(eval(names)) - set(eval(own_names)) == {"PERFKIT_NVTX", "PERFKIT_PROGRAM"}
     ignored = [next(line for line in text.splitlines() if line.startswith("SigIgn")) for text in (status, own)]
     assert ignored[0] == ignored[1]
 

@@ -5,6 +5,7 @@ Also the one place where an exception becomes an exit code and a line on stderr.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from functools import cache, wraps
@@ -161,6 +162,8 @@ def _exit_with(error: Exception, invocation: Invocation) -> NoReturn:
 
         _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, click.Abort):
+        if invocation.ends_process:  # whoever is impatient gets the same exit code
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         _say("interrupted")
         sys.exit(INTERRUPTED)
     if isinstance(error, click.ClickException):

@@ -30,6 +30,9 @@ NAME = "capture"
 NVTX_TO_2023 = "0.2.11"
 """Newest nvtx package whose ranges nsys of 2023 and before records; later ones record nothing there, silently."""
 
+TMPDIR = "TMPDIR"
+"""Environment variable that says where temporary files go."""
+
 _log = logging.getLogger("perfkit.nsight")
 
 
@@ -63,13 +66,13 @@ class NsysBackend(WrappingBackend):
             f"--session-new={_session(context)}",
             "--force-overwrite=true",
             f"--output={context.directory.resolve() / NAME}",
-            *argv,
+            *_with_own_tmpdir(argv),
         ]
 
     def environment(self, environ: Mapping[str, str], context: PassContext) -> Mapping[str, str]:
         """Return what a worker needs, or all but secrets for a program: nsys stores it in the report."""
         chosen = minimal_environment if isinstance(context, RunContext) else program_environment
-        return {**chosen(environ, _options(context.options).keep_env), MARK: _session(context)}
+        return {**chosen(environ, _options(context.options).keep_env), **_private(context)}
 
     def instrument(self, context: InstrumentContext) -> AbstractContextManager[object]:
         """Tell nsys where the measured run begins and ends, so that loading and warm-up are not recorded."""
@@ -80,7 +83,8 @@ class NsysBackend(WrappingBackend):
         try:
             tool = find_nsys(os.environ)
             if tool is not None:
-                _call([str(tool.path), "shutdown", f"--session={_session(context)}", "--kill=sigkill"])
+                shutdown = [str(tool.path), "shutdown", f"--session={_session(context)}", "--kill=sigkill"]
+                _call(shutdown, {**os.environ, **_private(context)})
         finally:  # also where the user does not wait for nsys
             end_session(_session(context))
 
@@ -95,7 +99,7 @@ class NsysBackend(WrappingBackend):
 
         options, tool = _options(context.options), _still_usable(context.directory)
         report, kept = _report(context.directory, tool), context.directory / f"{NAME}.sqlite"
-        export = _scrubbed(tool, report, kept)
+        export = _scrubbed(tool, report, kept, keep_report=options.keep_report)
         context.notes.append(_provenance(report, kept))
         if not options.keep_report:  # it holds environments: gone before anything else can fail
             report.unlink()
@@ -124,9 +128,20 @@ def _session(context: PassContext) -> str:
     return "perfkit" + re.sub(r"[^A-Za-z0-9]", "", f"{os.getpid()}{context.directory.name}")
 
 
-def _call(argv: Sequence[str]) -> None:
+def _private(context: PassContext) -> Mapping[str, str]:
+    """Return what nsys alone gets: its temporary files, a report among them, hold environments of all processes."""
+    return {MARK: _session(context), TMPDIR: str(context.scratch)}
+
+
+def _with_own_tmpdir(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command line that gives a program the user's directory for temporary files back."""
+    own = os.environ.get(TMPDIR)
+    return ["env", *(["-u", TMPDIR] if own is None else [f"{TMPDIR}={own}"]), *argv]
+
+
+def _call(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     try:
-        subprocess.run(argv, capture_output=True, timeout=20, check=False)  # noqa: S603 - the tool itself, no shell
+        subprocess.run(argv, capture_output=True, timeout=20, check=False, env=environ)  # noqa: S603 - the tool, no shell
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("%s could not be ended: %s", argv[0], error)
 
@@ -154,7 +169,7 @@ def _report(directory: Path, tool: Nsys) -> Path:
     raise ToolError(f"nsys {tool.version} wrote no report: nothing was recorded", fix=log)
 
 
-def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
+def _scrubbed(tool: Nsys, report: Path, target: Path, *, keep_report: bool) -> Path:
     """Export a report without what is not the run's: nsys, as root, stores the environment of every process it sees."""
     from perfkit_nsight.nsys_scrub import scrub
 
@@ -162,6 +177,10 @@ def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
     try:
         export_sqlite(tool, report, raw)
         scrub(raw, target)
+    except KeyboardInterrupt:
+        if not keep_report:
+            report.unlink()
+        raise
     finally:
         raw.unlink(missing_ok=True)
     return target
