@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,6 +110,25 @@ def test_ctrl_c_keeps_what_was_measured(environment: dict[str, str], tmp_path: P
     assert process.wait(timeout=60) == 130
     assert process.stderr.read().splitlines()[-1] == "interrupted"
     assert assert_kept(tmp_path / "R", "interrupted") == "interrupted by the user"
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in lines if str(tmp_path).encode() in line]
+
+
+@pytest.mark.parametrize("apart", [0.05, 0.3])
+def test_several_ctrl_c_close_the_run_too(environment: dict[str, str], tmp_path: Path, apart: float) -> None:
+    command = [sys.executable, "-c", CODE, *LAB, "--set", "fault=hang"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        while "run 1 of 3" not in process.stderr.readline():
+            assert process.poll() is None
+        for _ in range(3):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(apart)
+        assert process.wait(timeout=60) == 130
+    index = read(tmp_path / "R/run.json")
+    assert (index["status"], index["exit_code"], index["passes"][1]["status"]) == ("interrupted", 130, "failed")
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in lines if str(tmp_path).encode() in line]
 

@@ -67,9 +67,15 @@ def test_several_reports_in_one_file_with_units_in_their_headers(read):
     ]
     assert (report.totals.outside_ns, report.totals.outside_by_domain) == (0, {"": 0, "perfkit": 0})
     assert any("how ranges nest" in limit for limit in report.limits)
+    assert any("in ms, us, rounded" in limit for limit in report.limits)
     tables = found.files["tables.json"]["tables"]
     assert [table["report"] for table in tables] == ["cuda_gpu_kern_sum", "nvtx_kern_sum"]
     assert tables[0]["rows"][0]["Total Time"] == 1500.5
+
+
+def test_times_in_nanoseconds_are_not_said_to_be_rounded(read):
+    exact = KERNELS.replace("Total Time (us)", "Total Time (ns)").replace("1,500.5", "1500").replace("499.5,1", "499,1")
+    assert not any("rounded" in limit for limit in read(exact).report.limits)
 
 
 def exclusive_and_outside(report):

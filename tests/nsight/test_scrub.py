@@ -185,6 +185,35 @@ def test_foreign_databases_are_refused(tmp_path):
         scrub(tmp_path / "a.sqlite", tmp_path / "b.sqlite")
 
 
+UNREADABLE = {
+    "no names": ("a.sqlite", "DROP TABLE StringIds"),
+    "ends before it starts": ("a.sqlite", 'UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET "end" = start - 1'),
+    "a header alone": ("a.csv", RAW[: RAW.index("\n", RAW.index('"ID"')) + 1]),
+    "no rows": ("b.csv", "\n".join(KERNELS.split("\n")[:2]) + "\n"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_cannot_be_imported_is_not_scrubbed_either(tmp_path, case):
+    name, content = UNREADABLE[case]
+    path = tmp_path / name
+    if path.suffix == ".sqlite":
+        database = sqlite3.connect(recorded(path, "3.24.0"))
+        database.execute(content)
+        database.commit()
+        database.close()
+    else:
+        path.write_text(content)
+    perfkit = [sys.executable, "-c", "from perfkit_core.cli import main; main()"]
+    said = []
+    for arguments in (["import", name, "--out", "I"], ["scrub", name]):
+        done = subprocess.run([*perfkit, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 5, done.stderr
+        said.append(done.stderr)
+    assert said[0] == said[1]
+    assert list(tmp_path.glob("*scrubbed*")) == []
+
+
 @pytest.mark.parametrize("text", [RAW, DETAILS])
 def test_tables_of_ncu_lose_hosts_programs_and_what_stands_around(tmp_path, text):
     from perfkit_nsight.ncu_csv import load

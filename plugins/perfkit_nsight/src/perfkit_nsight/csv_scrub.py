@@ -8,8 +8,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from perfkit_core.importer import ImportContext
+from perfkit_core.options import Options
 from perfkit_nsight import ncu_csv, nsys_stats
 from perfkit_nsight.tables import read_text, rows_of
+from perfkit_nsight.verdict_options import VerdictOptions
 
 REMOVED = "(removed)"
 _PRIVATE = frozenset({"Process Name", "Host Name"})
@@ -23,8 +26,9 @@ def scrub_ncu(path: Path, output: Path) -> Sequence[str]:
         What was done, one line each.
 
     Raises:
-        DamagedFileError: There is no table, or it is cut off.
+        DamagedFileError: There is no table, or it is empty or cut off.
     """
+    ncu_csv.load(ImportContext(path=path, options=VerdictOptions()))  # refuses what cannot be imported
     header, rows = ncu_csv.rows(path)
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -43,11 +47,11 @@ def scrub_stats(path: Path, output: Path) -> Sequence[str]:
         What was done, one line each.
 
     Raises:
-        DamagedFileError: A table is cut off.
-        MissingError: It is no CSV.
+        DamagedFileError: There is no table, or one is cut off.
+        MissingError: It is no CSV, or has no table that can be imported.
     """
+    nsys_stats.load(ImportContext(path=path, options=Options()))  # refuses what cannot be imported
     found = read_text(path)
-    nsys_stats.check_whole(path, found)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     for block in nsys_stats.blocks_of(found):

@@ -176,7 +176,7 @@ def _scrubbed(tool: Nsys, report: Path, target: Path, *, keep_report: bool) -> P
     raw = target.with_name(f".{target.name}")
     try:
         export_sqlite(tool, report, raw)
-        scrub(raw, target)
+        scrub(raw, target, read=False)  # what is read next is the copy
     except KeyboardInterrupt:
         if not keep_report:
             report.unlink()

@@ -16,6 +16,7 @@ from typing import Final
 from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_nsight.nsys_import import REPORT
 from perfkit_nsight.nsys_schema import damage, open_export
+from perfkit_nsight.nsys_tables import read_export
 
 REMOVED: Final = "(removed)"
 
@@ -58,12 +59,13 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH = re.compile(r"(?:^|[\s\"'=(])(?:/(?:home|root|tmp|mnt|data|work|Users)/|[A-Z]:\\)")
 
 
-def scrub(path: Path, output: Path) -> Sequence[str]:
+def scrub(path: Path, output: Path, *, read: bool = True) -> Sequence[str]:
     """Write the copy.
 
     Args:
         path: The export.
         output: The copy, which does not exist.
+        read: Whether to read it first as an import does, so that what cannot be imported is refused.
 
     Returns:
         What was done, one line each.
@@ -78,6 +80,8 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
             fix=f"nsys export --type sqlite --lazy=false -o FILE.sqlite {path.name}, then perfkit scrub FILE.sqlite",
         )
     export = open_export(path)
+    if read:
+        read_export(path)
     target = f"{output.resolve().as_uri()}?mode=rwc"
     with damage(path), closing(sqlite3.connect(target, uri=True, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")

@@ -25,6 +25,7 @@ _PRINTED = re.compile(r"^ \*\* .+ \(\w+\):\s*$|^ *Time ?\(%\) {2,}\S", re.MULTIL
 """Title or header of a table in nsys stats' own format for reading, which is the default."""
 KERNELS: Final = frozenset({"Total Time", "Instances", "Name"})
 RANGES: Final = frozenset({"NVTX Range", "Style", "Kern Inst", "Total Time", "Kernel Name"})
+_WHOLE: Final = frozenset({"ns", "nsec"})
 UNTOLD: Final = "(not told by nsys stats)"
 """Region of the time whose innermost region the tables do not tell: with it, exclusive times add up to the total."""
 
@@ -161,7 +162,7 @@ def _report(path: Path, kernels: Table | None, ranges: Table | None) -> RegionsR
     for domain in dict.fromkeys(line.domain for line in lines if line.style == "PushPop") or [""]:
         outside, inside = known(places, domain)
         rest = total.less(outside, *inside.values())
-        if rest.time < 0 and all(table.units["Total Time"] in {"ns", "nsec"} for table in (kernels, ranges) if table):
+        if rest.time < 0 and all(table.units["Total Time"] in _WHOLE for table in (kernels, ranges) if table):
             raise DamagedFileError(f"{path} is damaged: its tables are of different captures", fix=AGAIN)
         regions += _region_rows(lines, domain, inside)
         if rest.time > 0:
@@ -188,6 +189,9 @@ def _limits(
     lines: Sequence[Line], places: Mapping[Any, Sequence[Line]], kernels: Table | None, ranges: Table | None
 ) -> Iterator[str]:
     yield "nsys stats does not say which device a kernel ran on: -1 stands for it"
+    units = sorted({table.units["Total Time"] for table in (kernels, ranges) if table} - _WHOLE)
+    if units:
+        yield f"nsys stats printed times in {', '.join(units)}, rounded: they are as exact as its figures"
     if ranges is None:
         yield NO_RANGES
         return
