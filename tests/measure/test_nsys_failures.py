@@ -31,8 +31,8 @@ def execute(perfkit: Callable[..., Outcome], tmp_path: Path) -> Callable[[str], 
 
 
 def test_no_report_is_no_success(execute: Callable[[str], Outcome], tmp_path: Path) -> None:
-    """The directory that nsys was told to write to is gone when it would."""
-    made = execute("import os, shutil\nshutil.rmtree(os.path.dirname(os.environ['PERFKIT_NVTX']))")
+    """Where nsys was told to write there is a directory when it would."""
+    made = execute("import os\nos.makedirs(os.environ['PERFKIT_NVTX'] + '/capture.nsys-rep/in the way')")
     assert made.code == 4
     assert "wrote no report: nothing was recorded" in made.err
     assert "fix: " in made.err
