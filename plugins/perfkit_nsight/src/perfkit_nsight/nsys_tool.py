@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit_core.errors import MissingError
+from perfkit_nsight.finding import SECONDS, candidates, release_of, version_of
 
 VARIABLE = "PERFKIT_NSYS"
 """Environment variable that names the nsys to use."""
@@ -25,7 +25,6 @@ _PLACES = (
     "/usr/local/cuda*/nsight-compute-*/host/target-linux-x64/nsys",
 )
 _IMPORTER = "QdstrmImporter"
-_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +44,7 @@ class Nsys:
     @property
     def release(self) -> tuple[int, int]:
         """Year and number of the release; zeros when unknown."""
-        found = re.match(r"(\d+)\.(\d+)", self.version)
-        return (int(found[1]), int(found[2])) if found else (0, 0)
+        return release_of(self.version)
 
 
 def find_nsys(environ: Mapping[str, str]) -> Nsys | None:
@@ -62,7 +60,7 @@ def find_nsys(environ: Mapping[str, str]) -> Nsys | None:
         if not Path(named).is_file():
             raise MissingError(f"{VARIABLE}={named} is no file", fix=f"unset {VARIABLE} or name the nsys executable")
         return _looked_at(Path(named))
-    found = [_looked_at(path) for path in _candidates(environ)]
+    found = [_looked_at(path) for path in candidates("nsys", _PLACES, environ)]
     return next((tool for tool in found if not tool.problems), found[0] if found else None)
 
 
@@ -83,36 +81,12 @@ def usable_nsys(environ: Mapping[str, str]) -> Nsys:
 HOW_TO_INSTALL = f"install Nsight Systems (Debian: non-free, with contrib) or name it with {VARIABLE}=PATH"
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
-    seen: set[Path] = set()
-    on_path = shutil.which("nsys", path=environ.get("PATH"))
-    places = [Path(on_path)] if on_path else []
-    for pattern in _PLACES:
-        places += sorted(Path("/").glob(pattern.lstrip("/")), key=_newest_last, reverse=True)
-    for place in places:
-        real = place.resolve()
-        if place.is_file() and real not in seen:
-            seen.add(real)
-            yield place
-
-
-def _newest_last(path: Path) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", str(path)))
-
-
 def _looked_at(path: Path) -> Nsys:
-    try:
-        done = subprocess.run(  # noqa: S603 - the tool itself, no shell
-            [str(path), "--version"], capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Nsys(path=path, version="", problems=(f"it cannot be started: {error}",))
-    found = re.search(r"version (\S+)", done.stdout)
-    if done.returncode or not found:
-        said = " ".join((done.stderr or done.stdout).split())
-        return Nsys(path=path, version="", problems=(f"it does not tell its version: {said:.200}",))
-    tool = Nsys(path=path, version=found[1], problems=())
-    return Nsys(path=path, version=tool.version, problems=tuple(_problems(tool)))
+    version, problem = version_of(path)
+    if problem:
+        return Nsys(path=path, version="", problems=(problem,))
+    tool = Nsys(path=path, version=version, problems=())
+    return Nsys(path=path, version=version, problems=tuple(_problems(tool)))
 
 
 def _problems(tool: Nsys) -> Iterator[str]:
@@ -144,7 +118,7 @@ def _missing_libraries(program: Path) -> Iterator[str]:
         [ldd, str(program)],
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=SECONDS,
         check=False,
         env={"LD_LIBRARY_PATH": str(program.parent)},
     )
