@@ -150,8 +150,7 @@ class RunWriter:
         return (report, done) if isinstance(report, RegionsReport) and done is not None else None
 
     def update(self, **changes: Any) -> None:
-        """Rewrite ``run.json`` with the given fields changed and the files there are of those written so far."""
-        self._files = {name for name in self._files if name == INDEX or (self.path / name).is_file()}
+        """Rewrite ``run.json`` with the given fields changed and the files written so far."""
         self.index = self.index.model_copy(update={**changes, "files": tuple(sorted(self._files))})
         write_atomically(self.path / INDEX, self.index.model_dump_json(indent=2) + "\n")
 

@@ -129,6 +129,8 @@ if __name__ == "__main__":
     rows = json.loads((tmp_path / "R/regions.json").read_text())["regions"]
     found = {row["path"]: row["instances"] for row in rows if row["process"] is None}
     assert found["main"] == 1
+    listed = json.loads((tmp_path / "R/run.json").read_text())["files"]
+    assert [name for name in listed if not (tmp_path / "R" / name).is_file()] == []
     assert found.get("job", 0) == 6 or any("were not recorded" in note for note in notes_of(tmp_path))
 
 
