@@ -131,7 +131,7 @@ class PassContext:
 
     @property
     def scratch(self) -> Path:
-        """Directory for temporary files of a tool that nobody else may read; it exists while the process runs."""
+        """Directory for temporary files of a tool that nobody else may read; it goes once the pass is collected."""
         return self.directory.resolve() / SCRATCH
 
 

@@ -146,15 +146,22 @@ class _ProgramPasses(PassLoop[PassContext]):
         context.notes.extend(_withheld(program, environ))
         try:
             with private_directory(context.scratch):
-                status = run_program(
-                    program.argv,
-                    lambda argv: wrapping.command(argv, context),
-                    environ,
-                    context.directory,
-                    timeout=context.measure.max_seconds,
-                    console=self._console,
-                    abort=lambda: wrapping.abort(context),
-                )
+                self._run(wrapping, environ, context)
+        finally:
+            context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
+
+    def _run(self, wrapping: WrappingBackend, environ: Mapping[str, str], context: PassContext) -> None:
+        program = self._program
+        try:
+            status = run_program(
+                program.argv,
+                lambda argv: wrapping.command(argv, context),
+                environ,
+                context.directory,
+                timeout=context.measure.max_seconds,
+                console=self._console,
+                abort=lambda: wrapping.abort(context),
+            )
             context.notes.extend(collect_emitted(context.directory))
             if status:
                 raise ToolError(
@@ -165,8 +172,6 @@ class _ProgramPasses(PassLoop[PassContext]):
             raise
         else:
             wrapping.capture(context)
-        finally:
-            context.writer.add_files(path for path in context.directory.rglob("*") if path.is_file())
 
 
 def _wrapping(backend: ProfilerBackend) -> WrappingBackend:

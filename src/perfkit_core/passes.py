@@ -72,12 +72,12 @@ class BackendPasses(PassLoop[RunContext]):
             return
         try:
             with private_directory(context.scratch):
-                self._worker(backend, context)
-        except (PerfkitError, KeyboardInterrupt):
-            self._salvage(backend, context)
-            raise
-        else:
-            backend.collect(context)
+                try:
+                    self._worker(backend, context)
+                except (PerfkitError, KeyboardInterrupt):
+                    self._salvage(backend, context)
+                    raise
+                backend.collect(context)
         finally:
             self._keep(context)
 

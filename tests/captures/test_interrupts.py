@@ -100,6 +100,32 @@ def test_however_often_it_is_interrupted_the_run_is_closed_and_no_environment_le
         assert {row["path"] for row in regions} == {"a", "a/b"}
 
 
+WAITING = """#!/bin/sh
+if [ "$1" = shutdown ]; then touch "{place}/shut"; fi
+if [ "$1" = --version ] && [ -e "{place}/shut" ]; then touch "{place}/looked"; sleep 4; fi
+exec "{nsys}" "$@"
+"""
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_whoever_does_not_wait_for_the_export_keeps_the_report_only_if_asked_to(environ, tmp_path, kept):
+    """The second Ctrl-C comes between nsys's end and its export, while perfkit looks for nsys again."""
+    tool = tmp_path / "nsys"
+    tool.write_text(WAITING.format(place=tmp_path, nsys=NSYS))
+    tool.chmod(0o755)
+    options = ("--set", "nsys.keep_report=true") if kept else ()
+    started = Started(tmp_path, environ | {"PERFKIT_NSYS": str(tool)}, *options)
+    os.killpg(started.process.pid, signal.SIGINT)
+    while not (tmp_path / "looked").exists():
+        time.sleep(0.01)
+    assert started.interrupt(1, 0, signal.SIGINT) == 130
+    left = {path.name for path in (tmp_path / "R/passes/00-nsys").iterdir()}
+    assert "capture.sqlite" not in left
+    assert ("capture.nsys-rep" in left) == kept
+    assert ".scratch" not in left
+    assert started.index()["status"] == "interrupted"
+
+
 def test_a_time_limit_leaves_no_environment_either(environ, tmp_path):
     started = Started(tmp_path, environ, "--max-minutes", "0.1", tmpdir=False)
     assert started.said[0] == "None"

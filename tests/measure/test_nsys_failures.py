@@ -32,7 +32,7 @@ def execute(perfkit: Callable[..., Outcome], tmp_path: Path) -> Callable[[str], 
 
 def test_no_report_is_no_success(execute: Callable[[str], Outcome], tmp_path: Path) -> None:
     """Where nsys was told to write there is a directory when it would."""
-    made = execute("import os\nos.makedirs(os.environ['PERFKIT_NVTX'] + '/capture.nsys-rep/in the way')")
+    made = execute("import os\nos.makedirs(os.environ['PERFKIT_NVTX'] + '/.scratch/capture.nsys-rep/in the way')")
     assert made.code == 4
     assert "wrote no report: nothing was recorded" in made.err
     assert "fix: " in made.err

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, RunContext, WrappingBackend
 from perfkit_core.captures import write_capture
-from perfkit_core.errors import MissingError, ToolError
+from perfkit_core.errors import MissingError, PerfkitError, ToolError
 from perfkit_core.options import Options
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_nsight.environment import minimal_environment, program_environment
@@ -65,7 +65,7 @@ class NsysBackend(WrappingBackend):
             *capture,
             f"--session-new={_session(context)}",
             "--force-overwrite=true",
-            f"--output={context.directory.resolve() / NAME}",
+            f"--output={context.scratch / NAME}",
             *_with_own_tmpdir(argv),
         ]
 
@@ -97,12 +97,18 @@ class NsysBackend(WrappingBackend):
         from perfkit_nsight.attribution import attribute
         from perfkit_nsight.nsys_tables import read_export
 
-        options, tool = _options(context.options), _still_usable(context.directory)
-        report, kept = _report(context.directory, tool), context.directory / f"{NAME}.sqlite"
-        export = _scrubbed(tool, report, kept, keep_report=options.keep_report)
-        context.notes.append(_provenance(report, kept))
-        if not options.keep_report:  # it holds environments: gone before anything else can fail
-            report.unlink()
+        options, kept = _options(context.options), context.directory / f"{NAME}.sqlite"
+        try:
+            tool = _still_usable(context)
+            report = _report(context, tool)
+            export = _scrubbed(tool, report, kept)
+            context.notes.append(_provenance(report, kept))
+        except PerfkitError:  # what was recorded is all there is, environments in it or not
+            _keep_raw(context)
+            raise
+        finally:
+            if options.keep_report:
+                _keep_raw(context)
         found = attribute(read_export(export))
         rows = found.regions if options.per_device else tuple(row for row in found.regions if row.process is None)
         context.notes.extend(_notes(context, tool, found))
@@ -146,22 +152,22 @@ def _call(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         _log.warning("%s could not be ended: %s", argv[0], error)
 
 
-def _still_usable(directory: Path) -> Nsys:
+def _still_usable(context: PassContext) -> Nsys:
     """Return the nsys that recorded; raw data that it left without a report are named where it cannot be used."""
     try:
         return usable_nsys(os.environ)
     except MissingError as error:
-        if not (directory / f"{NAME}.qdstrm").is_file():
+        if not (context.scratch / f"{NAME}.qdstrm").is_file():
             raise
         raise MissingError(f"only {NAME}.qdstrm was written, no report: {error.message}", fix=error.fix) from error
 
 
-def _report(directory: Path, tool: Nsys) -> Path:
-    report = directory / f"{NAME}.nsys-rep"
+def _report(context: PassContext, tool: Nsys) -> Path:
+    report = context.scratch / f"{NAME}.nsys-rep"
     if report.is_file():
         return report
-    log = f"its logs: {directory}"
-    if (directory / f"{NAME}.qdstrm").is_file():
+    log = f"its logs: {context.directory}"
+    if report.with_suffix(".qdstrm").is_file():
         raise ToolError(
             f"nsys {tool.version} recorded, and could not make its report: only {NAME}.qdstrm was written",
             fix=f"perfkit doctor says what its importer lacks; {log}",
@@ -169,21 +175,22 @@ def _report(directory: Path, tool: Nsys) -> Path:
     raise ToolError(f"nsys {tool.version} wrote no report: nothing was recorded", fix=log)
 
 
-def _scrubbed(tool: Nsys, report: Path, target: Path, *, keep_report: bool) -> Path:
+def _scrubbed(tool: Nsys, report: Path, target: Path) -> Path:
     """Export a report without what is not the run's: nsys, as root, stores the environment of every process it sees."""
     from perfkit_nsight.nsys_scrub import scrub
 
-    raw = target.with_name(f".{target.name}")
-    try:
-        export_sqlite(tool, report, raw)
-        scrub(raw, target, read=False)  # what is read next is the copy
-    except KeyboardInterrupt:
-        if not keep_report:
-            report.unlink()
-        raise
-    finally:
-        raw.unlink(missing_ok=True)
+    raw = report.with_suffix(".sqlite")
+    export_sqlite(tool, report, raw)
+    scrub(raw, target, read=False)  # what is read next is the copy
+    raw.unlink()
     return target
+
+
+def _keep_raw(context: PassContext) -> None:
+    """Move nsys's own files from the private directory to the pass's, where the run keeps them."""
+    for path in context.scratch.glob(f"{NAME}.[nq]*"):
+        if path.is_file():
+            path.replace(context.directory / path.name)
 
 
 def _provenance(report: Path, kept: Path) -> str:
