@@ -14,6 +14,7 @@ from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
 from perfkit_nsight.ncu_selection import function_of, selection
 
+from perfkit_core.errors import ToolError, UsageError
 from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, RegionTotals
 
 NAMES = ("void a::f<int>(int)", "void a::f<float>(float)", "nvjet_tst", "ncclDevKernel_AllReduce", "void g(char*)")
@@ -133,6 +134,31 @@ def test_exclude_wins_and_a_pattern_that_matches_nothing_is_a_note() -> None:
     assert plan.notes == ("No kernel's name holds 'nothing' of ncu.exclude",)
 
 
+def test_filters_that_leave_no_kernel_are_refused_and_do_not_select_all() -> None:
+    """ncu that is given no name measures every kernel."""
+    kernels = [_kernel("nvjet_tst", 80), _kernel("void g(char*)", 20)]
+    with pytest.raises(ToolError, match=r"leave no kernel to measure; there are: nvjet_tst, void g") as none:
+        _plan(kernels, include="nosuch")
+    assert "kernels.md" in none.value.fix
+    with pytest.raises(ToolError, match="leave no kernel to measure"):
+        _plan(kernels, exclude="nvjet,g")
+    with pytest.raises(ToolError, match=r"no kernel ran inside the region 'nosuch'") as region:
+        _plan(kernels, region="nosuch")
+    assert "regions.json" in region.value.fix
+    with pytest.raises(ToolError, match="all kernels are NCCL's") as alone:
+        _plan([_kernel("ncclDevKernel_AllReduce", 5)])
+    assert "--backend nsys" in alone.value.fix
+
+
+@pytest.mark.parametrize("kind", ["include", "exclude"])
+def test_names_are_refused_where_nothing_found_kernels_to_choose_among(kind: str) -> None:
+    options = NcuOptions.model_validate({kind: "gemm"})
+    for timeline in (None, _timeline([])):
+        with pytest.raises(UsageError, match="choose among kernels that a first pass finds") as error:
+            plan_kernels(timeline, options, passes=1, run_seconds=1.0, limit=None, symbols={}, samples=False)
+        assert "--set ncu.find=nsys" in error.value.fix
+
+
 def test_only_kernels_of_the_region_count() -> None:
     kernels = [_kernel("nvjet_tst", 90, region="prefill"), _kernel("void g(char*)", 10, region="decode/layers.1")]
     plan = _plan(kernels, region="decode")
@@ -176,7 +202,14 @@ def test_the_selection_finds_its_kernels_in_a_real_report() -> None:
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 10**12), st.sampled_from(["1,1,1", "2,1,1"]))))
 def test_a_plan_covers_at_least_what_was_asked_for(rows: list[tuple[str, int, str]]) -> None:
     kernels = [_kernel(name, total, grid=grid) for name, total, grid in rows]
+    if rows and all("nccl" in name for name, _, _ in rows):
+        with pytest.raises(ToolError, match="all kernels are NCCL's"):
+            _plan(kernels)
+        return
     plan = _plan(kernels)
+    if not rows:
+        assert (plan.patterns, plan.launches) == ((), None)
+        return
     total = sum(row.total_ns for row in kernels)
     eligible = sum(row.total_ns for row in kernels if "nccl" not in row.name)
     chosen = [row for row in kernels if plan.patterns and re.fullmatch("|".join(plan.patterns), function_of(row.name))]

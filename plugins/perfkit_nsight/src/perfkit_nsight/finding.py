@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ def version_of(path: Path) -> tuple[str, str]:
         done = subprocess.run(  # noqa: S603 - the tool itself, no shell
             [str(path), "--version"], capture_output=True, text=True, timeout=SECONDS, check=False
         )
+    except PermissionError:
+        return "", f"it has no permission to be executed: chmod +x {shlex.quote(str(path))}"
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", f"it cannot be started: {error}"
     found = re.search(r"[Vv]ersion (\d\S*)", done.stdout)

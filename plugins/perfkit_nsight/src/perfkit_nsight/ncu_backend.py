@@ -16,11 +16,11 @@ from perfkit_core.backend import (
     RunContext,
     WrappingBackend,
 )
-from perfkit_core.errors import PerfkitError, ToolError
+from perfkit_core.errors import DamagedFileError, PerfkitError, ToolError
 from perfkit_core.options import Options
 from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.ncu_command import LOG, RANGES, REPORT, command, control
-from perfkit_nsight.ncu_messages import fault_of
+from perfkit_nsight.ncu_messages import fault_of, words_of
 from perfkit_nsight.ncu_metrics import Collection, collection
 from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
@@ -29,6 +29,9 @@ from perfkit_nsight.ncu_tool import HOW_TO_INSTALL, Trial, find_ncu, try_out, us
 from perfkit_nsight.profiler_range import measured_run, sampled
 
 NCU = "ncu"
+_PRINTED, _STDERR = "tool.txt", "stderr.txt"
+"""What a tool in front of a program printed; the errors of a program, or of a worker with the tool's own."""
+
 _log = logging.getLogger("perfkit.nsight")
 
 
@@ -49,7 +52,10 @@ class NcuBackend(WrappingBackend):
         if tool.problems:
             return tuple(f"{tool.path}: {problem}" for problem in tool.problems)
         if machine.device == "cpu":
-            return ("ncu reads the counters of a GPU, and there is none to run on: perfkit doctor",)
+            return (
+                "ncu reads the counters of a GPU, and torch can use none here: nvidia-smi must show one, and torch be "
+                "built for CUDA; perfkit import reads reports that were made elsewhere",
+            )
         return ()
 
     def passes(self, context: PassContext) -> Iterator[Pass]:
@@ -109,21 +115,25 @@ class NcuBackend(WrappingBackend):
         return fault or error
 
     def capture(self, context: PassContext) -> None:
-        """Read the report, join it with the timeline and write ``ncu/regions``.
+        """Read the report, join it with the timeline and write ``ncu/regions``, also where ncu gave up half way.
 
         Raises:
-            ToolError: Nothing was measured, or not what was asked for.
+            PerfkitError: Nothing was measured, or not all that was asked for.
         """
         from perfkit_nsight.ncu_capture import write_measured
 
         report, said = context.directory / REPORT, _said(context.directory)
-        fault = fault_of(said, measured=report.exists())
+        if not report.exists():
+            unsaid = ToolError("ncu ended without a report, and does not say why", fix=f"its log: {context.directory}")
+            raise fault_of(said, measured=False) or unsaid
+        try:
+            write_measured(context, report, self._timeline, self._plan, self._trial)
+        except DamagedFileError as error:  # a report without results is no answer to why there are none
+            raise fault_of(said, measured=False) or error from error
+        fault = fault_of(said, measured=True)
         if fault is not None:
             raise fault
-        if not report.exists():
-            raise ToolError("ncu ended without a report, and does not say why", fix=f"its log: {context.directory}")
         self._refused = ""
-        write_measured(context, report, self._timeline, self._plan, self._trial)
 
     def _planned(self, context: PassContext, timeline: Timeline | None, mode: str) -> MeasuringPlan:
         options, found = _options(context.options), timeline.report if timeline else None
@@ -169,6 +179,11 @@ def _options(options: Options) -> NcuOptions:
 
 def _said(directory: Path) -> str:
     """Return what ncu said: its log, what it printed before it had one, and its lines among the program's own."""
-    files = [directory / name for name in (LOG, "tool.txt", "stderr.txt")]
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files if path.exists()]
-    return "\n".join(line for text in texts for line in text.splitlines() if line.startswith(("==", "Available")))
+    log, tool, program = (_text(directory / name) for name in (LOG, _PRINTED, _STDERR))
+    if (directory / _PRINTED).exists():  # the program has streams of its own, and may say what ncu could have said
+        program = "\n".join(line for line in program.splitlines() if line.startswith("=="))
+    return "\n".join(words_of(text) for text in (log, tool, program))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -17,7 +17,7 @@ class _Fault:
         kind: Error to raise.
         message: What failed.
         fix: What to do.
-        final: Whether it decides alone; the others say so only when nothing was measured.
+        final: Whether it decides alone; the others say so only when nothing was measured by a program that ended well.
     """
 
     pattern: str
@@ -27,9 +27,24 @@ class _Fault:
     final: bool = True
 
 
+VARIABLE = "PERFKIT_NCU"
+"""Environment variable that names the ncu to use."""
+
+_PROGRAM_FAILED = r"The application returned an error code"
+"""Why no kernel was profiled is then the program's own affair."""
+
+_MARKS = ("==", "Available Kernels:", "unrecognised option", "the argument for option")
+"""What ncu's own lines begin with."""
+
 _FAULTS = (
     _Fault(
-        pattern=r"ERR_NVGPUCTRPERM",
+        pattern=r"Performance Counters on the target vGPU",
+        kind=MissingError,
+        message="ncu may not read the counters of this virtual GPU",
+        fix="whoever runs its host can allow it (vGPU parameter enable_profiling=1); or use a whole GPU",
+    ),
+    _Fault(
+        pattern=r"ERR_NVGPUCTRPERM|not have permission to access NVIDIA GPU Performance Counters",
         kind=MissingError,
         message="ncu may not read this GPU's counters: the driver allows it to administrators alone (ERR_NVGPUCTRPERM)",
         fix="run as root, give the container CAP_SYS_ADMIN, or load the driver's module with "
@@ -54,18 +69,56 @@ _FAULTS = (
         fix="ncu --list-sections shows them; --set ncu.sections=A,B",
     ),
     _Fault(
-        pattern=r"Unsupported API during capture|Skipping invalid capture range|is not supported during range replay",
+        pattern=r"Unsupported API during capture|Skipping invalid capture range|is not supported during range replay|"
+        r"too old to support range replay|Failed to prepare range for profiling",
         kind=ToolError,
-        message="range replay was refused: the program calls what cannot be captured in a range",
+        message="range replay was refused: it does not work with this program and driver",
         fix="--set ncu.replay=app-range runs the program once per pass instead; kernel measures single kernels",
     ),
     _Fault(
-        pattern=r"[Dd]river version is (insufficient|too old)|not compatible with the (installed )?driver|"
-        r"[Cc]uda driver is not compatible|Unsupported GPU|is not supported on this (GPU|device|chip)|"
+        pattern=r"unrecognised option|^the argument for option .* is invalid",
+        kind=MissingError,
+        message="this ncu is too old: it does not know an option that is used here",
+        fix=f"install a newer one, or name it with {VARIABLE}",
+    ),
+    _Fault(
+        pattern=r"Driver could not be loaded",
+        kind=MissingError,
+        message="ncu finds no NVIDIA driver to load",
+        fix="nvidia-smi shows whether there is one; a container needs --gpus all",
+    ),
+    _Fault(
+        pattern=r"driver is not compatible with Nsight Compute|Failed to load Nsight Compute CUDA modules|"
+        r"Insufficient driver version|driver version is insufficient|Failed to initialize the profiler|"
         r"Profiling is not supported on",
         kind=MissingError,
         message="this ncu and the driver or GPU do not fit",
-        fix="install an ncu for this GPU and driver, or name one with PERFKIT_NCU; perfkit doctor shows both",
+        fix="ncu --version must not be of a later CUDA than nvidia-smi shows, and ncu --list-chips must have the GPU: "
+        f"install one that fits and name it with {VARIABLE}",
+    ),
+    _Fault(
+        pattern=r"Failed to prepare kernel for profiling|[Uu]nknown [Ee]rror on device",
+        kind=ToolError,
+        message="ncu could not set its counters up for a kernel",
+        fix=f"seen where ncu is of another CUDA than driver and program: name one of theirs with {VARIABLE}",
+    ),
+    _Fault(
+        pattern=r"(Cannot|Failed to) lock GPU clock",
+        kind=MissingError,
+        message="ncu may not hold this GPU's clocks",
+        fix="--set ncu.clock_control=none; nvidia-smi --lock-gpu-clocks=tdp,tdp holds them instead",
+    ),
+    _Fault(
+        pattern=r"Failed to open/create lock file",
+        kind=MissingError,
+        message="ncu cannot take its lock, which another user's ncu may have left",
+        fix="delete the file that it names, or set TMPDIR to a directory of your own",
+    ),
+    _Fault(
+        pattern=r"Insufficient free memory for profiling|Insufficient memory and disk space|bad allocation",
+        kind=ToolError,
+        message="there is no memory left to save what a kernel changes",
+        fix="--set ncu.replay=application repeats the program instead; or measure a smaller workload",
     ),
     _Fault(
         pattern=r"Unable to write to file|No space left",
@@ -74,10 +127,17 @@ _FAULTS = (
         fix="free some space or choose another --out",
     ),
     _Fault(
-        pattern=r"Metrics? .*(not found|cannot be collected)|Failed to find metric",
+        pattern=r"Failed to find metric|Failed to access the following \d+ metrics|Metric \S+ not found",
         kind=UsageError,
         message="ncu cannot collect one of the metrics on this GPU",
         fix="ncu --query-metrics shows what it knows; --set ncu.metrics=A,B",
+    ),
+    _Fault(
+        # Not where it was told to stop: then the one who told it says why.
+        pattern=r"(?s)\A(?!.*Received signal).*Failed to profile \"",
+        kind=ToolError,
+        message="ncu gave up at a kernel",
+        fix="--set ncu.replay=application, or leave that kernel out: --set ncu.exclude=NAME",
     ),
     _Fault(
         pattern=r"NVTX include expressions match only",
@@ -103,6 +163,11 @@ _FAULTS = (
 )
 
 
+def words_of(text: str) -> str:
+    """Return ncu's own lines of what ncu and a program printed."""
+    return "\n".join(line for line in text.splitlines() if line.startswith(_MARKS))
+
+
 def fault_of(log: str, *, measured: bool) -> PerfkitError | None:
     """Return the error that ncu's words stand for; None when they hold none.
 
@@ -110,8 +175,9 @@ def fault_of(log: str, *, measured: bool) -> PerfkitError | None:
         log: What ncu said.
         measured: Whether there are results; then only what makes them wrong counts.
     """
+    whole = not measured and not re.search(_PROGRAM_FAILED, log)
     for fault in _FAULTS:
-        if (fault.final or not measured) and re.search(fault.pattern, log):
+        if (fault.final or whole) and re.search(fault.pattern, log, re.MULTILINE):
             said = _said(log, fault.pattern)
             return fault.kind(f"{fault.message}. ncu says: {said}" if said else fault.message, fix=fault.fix)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from perfkit_nsight.verdict_options import VerdictOptions
 
@@ -58,12 +58,30 @@ class NcuOptions(VerdictOptions):
                 raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
         return value
 
+    @field_validator("sections", "metrics", "include", "exclude")
+    @classmethod
+    def _lists(cls, value: str) -> str:
+        if value and not listed(value):
+            raise ValueError("it names nothing; leave it out, or separate names by commas")
+        return value
+
     @field_validator("region")
     @classmethod
     def _region(cls, value: str) -> str:
-        if re.search(r"[@,\[\]*+$\\]", value):
+        if re.search(r"[@,\[\]*+$\\]", value) or (value and not value.strip("/")):
             raise ValueError("a region is a path such as denoise/step, without @ , [ ] * + $ and backslashes")
         return value.strip("/")
+
+    @model_validator(mode="after")
+    def _whole_regions(self) -> NcuOptions:
+        """Refuse what chooses or looks at single kernels where regions are measured as a whole."""
+        lost = [name for name in ("include", "exclude", "sections") if getattr(self, name)]
+        if lost and self.replay in {"auto", "range", "app-range"}:
+            raise ValueError(
+                f"{lost[0]} is about single kernels, and replay={self.replay} measures regions as a whole: "
+                "leave it out, or set replay=kernel or application"
+            )
+        return self
 
 
 def listed(value: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perfkit_core.errors import ToolError, UsageError
 from perfkit_core.schema.regions import KernelRow, RegionsReport
 from perfkit_nsight.ncu_options import NcuOptions, listed
 from perfkit_nsight.ncu_selection import Measuring, selection
@@ -16,6 +17,9 @@ OWN_DOMAIN = "perfkit"
 SECONDS_PER_PASS = 0.02
 """What one pass of one launch costs besides the kernel's own time, in seconds: counters are read and memory is
 restored. Seen on an H200: 13 kernels of a small program in 16 passes took 4 s longer than with one pass."""
+
+_NAMED, _SHOWN = 5, 60
+"""Names of kernels in an error, and letters of each, at most."""
 
 COLLECTIVE = re.compile(r"nccl", re.IGNORECASE)
 
@@ -91,17 +95,29 @@ def plan_kernels(
         limit: Seconds that the pass may take; kernels are left out until it fits.
         symbols: Mangled names, by name as the timeline has it.
         samples: Whether the process can say when it is in a region that is to be measured.
+
+    Raises:
+        UsageError: Kernels are to be chosen by name, and nothing found any.
+        ToolError: None is left to measure.
     """
+    rows = timeline.kernels if timeline else ()
+    kernels = [row for row in rows if row.kind == "kernel" and _inside(row, options.region)]
     include = _region(timeline, options.region)
-    if timeline is None:
+    if timeline is None or not (kernels or options.region):
+        if options.include or options.exclude:
+            raise UsageError(
+                "ncu.include and ncu.exclude choose among kernels that a first pass finds, and none found any",
+                fix="leave them out, or let nsys find kernels: --set ncu.find=nsys; perfkit doctor says whether it can",
+            )
         return MeasuringPlan(passes=passes, include=include)
-    kernels = [row for row in timeline.kernels if row.kind == "kernel" and _inside(row, options.region)]
     notes = [*_unmatched(kernels, options), *_collectives(kernels)]
     groups = groups_of(row for row in kernels if _wanted(row, options))
+    if not groups:
+        raise _nothing_left(kernels, options)
     eligible = sum(group.time for group in groups)
     chosen: list[Group] = []
     for group in groups:
-        if sum(one.time for one in chosen) >= options.coverage * eligible:
+        if chosen and sum(one.time for one in chosen) >= options.coverage * eligible:
             break
         chosen.append(group)
     measuring = Measuring(kernels=kernels, instances=_instances(timeline), symbols=symbols, samples=samples)
@@ -149,6 +165,25 @@ def plan_ranges(
         include=tuple(_expression(domain, row.path) for row in outermost),
         ranges=sum(row.instances or 0 for row in outermost),
         seconds=seconds,
+    )
+
+
+def _nothing_left(kernels: Sequence[KernelRow], options: NcuOptions) -> ToolError:
+    """Return the error where no kernel is to be measured: ncu, given none, would take them all."""
+    if not kernels:
+        return ToolError(
+            f"no kernel ran inside the region {options.region!r} that was asked for",
+            fix="regions.json lists them; --set ncu.region=PATH",
+        )
+    names = sorted({row.short_name or row.name for row in kernels})
+    shown = ", ".join(name[:_SHOWN] for name in names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    if options.include or options.exclude:
+        return ToolError(
+            f"ncu.include and ncu.exclude leave no kernel to measure; there are: {shown}",
+            fix="leave them out, or see kernels.md for names",
+        )
+    return ToolError(
+        f"all kernels are NCCL's, which cannot be replayed alone: {shown}", fix="run it with --backend nsys instead"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,8 @@ from pathlib import Path
 from perfkit_core.errors import MissingError, ToolError, UsageError, nearest
 from perfkit_nsight.environment import minimal_environment
 from perfkit_nsight.finding import candidates, release_of, version_of
-from perfkit_nsight.ncu_messages import fault_of
+from perfkit_nsight.ncu_messages import VARIABLE, fault_of, words_of
 from perfkit_nsight.ncu_metrics import Collection
-
-VARIABLE = "PERFKIT_NCU"
-"""Environment variable that names the ncu to use."""
 
 OLDEST = (2023, 1)
 """Oldest version that knows the options used here."""
@@ -67,12 +65,13 @@ def find_ncu(environ: Mapping[str, str]) -> Ncu | None:
     """Return the ncu that ``PERFKIT_NCU`` names, that is on PATH or that lies in a usual place; else None.
 
     Raises:
-        MissingError: ``PERFKIT_NCU`` names no file.
+        MissingError: ``PERFKIT_NCU`` names no file, or a directory.
     """
     named = environ.get(VARIABLE)
     if named:
         if not Path(named).is_file():
-            raise MissingError(f"{VARIABLE}={named} is no file", fix=f"unset {VARIABLE} or name the ncu executable")
+            what = "a directory" if Path(named).is_dir() else "no file"
+            raise MissingError(f"{VARIABLE}={named} is {what}", fix=f"unset {VARIABLE} or name the ncu executable")
         return _looked_at(Path(named))
     found = [_looked_at(path) for path in candidates("ncu", _PLACES, environ)]
     return next((tool for tool in found if not tool.problems), found[0] if found else None)
@@ -88,16 +87,16 @@ def usable_ncu(environ: Mapping[str, str]) -> Ncu:
     if tool is None:
         raise MissingError("ncu is not on this machine", fix=HOW_TO_INSTALL)
     if tool.problems:
-        raise MissingError(f"{tool.path} cannot be used: {tool.problems[0]}", fix=f"or name another with {VARIABLE}")
+        raise MissingError(f"{tool.path} cannot be used: {tool.problems[0]}", fix="perfkit doctor")
     return tool
 
 
 def _looked_at(path: Path) -> Ncu:
     version, problem = version_of(path)
     if problem:
-        return Ncu(path=path, version="", problems=(problem,))
+        return Ncu(path=path, version="", problems=(f"{problem}; name another with {VARIABLE}",))
     if release_of(version) < OLDEST:
-        old = f"version {version} is older than {OLDEST[0]}.{OLDEST[1]}: install a newer one"
+        old = f"version {version} is older than {OLDEST[0]}.{OLDEST[1]}: install a newer one or name it with {VARIABLE}"
         return Ncu(path=path, version=version, problems=(old,))
     return Ncu(path=path, version=version)
 
@@ -121,19 +120,25 @@ def try_out(tool: Ncu, wanted: Collection, options: Sequence[str], device: str) 
         program = files("perfkit_nsight") / "probe.py"
         number = device.rpartition(":")[2] if ":" in device else "0"
         argv = [str(tool.path), "--force-overwrite", "--export", str(report), "--log-file", str(log), *options]
-        status, said = _run([*argv, *wanted.arguments(), sys.executable, str(program), number])
+        tried = [sys.executable, str(program), number]
+        status, said = _run([*argv, *wanted.arguments(), *tried])
         text = said + (log.read_text(encoding="utf-8", errors="replace") if log.exists() else "")
         _log.debug("ncu on an empty kernel ended with %d: %s", status, text)
-        fault = fault_of(text, measured=report.exists())
+        fault = fault_of(words_of(text), measured=report.exists())
         if fault is not None:
             raise fault
         if status or not report.exists():
-            last = " ".join((text.strip().splitlines() or ["it says nothing"])[-1].split())
             raise ToolError(
-                f"ncu {tool.version} failed on an empty kernel, with exit status {status}: {last:.200}",
-                fix=f"try it by hand: {tool.path} {sys.executable} -c pass; perfkit doctor",
+                f"ncu {tool.version} failed on an empty kernel, with exit status {status}: {_last(text):.200}",
+                fix=f"try it by hand: {shlex.join([str(tool.path), *tried])}",
             )
         return _read(report, wanted, tool)
+
+
+def _last(text: str) -> str:
+    """Return the last words of the program, which tell most; of ncu where the program said nothing."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if not line.startswith("==")), lines[-1] if lines else "no word")
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:
