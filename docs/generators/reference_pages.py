@@ -15,6 +15,7 @@ from generators.annotations import words
 from generators.docstrings import block, inline, parse
 from perfkit_core import (
     capture_context,
+    counted,
     errors,
     findings,
     kernel_use,
@@ -186,6 +187,9 @@ def context_page() -> str:
         stage_facts.StageFacts,
         kernel_use.KindUse,
         kernel_use.Counted,
+        counted.CountedFlops,
+        counted.CountedFamily,
+        counted.CountedRow,
         takeaways.Takeaway,
         recommendations.Recommendation,
         summary_rows.SummaryRow,

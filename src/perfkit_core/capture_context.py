@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
 from perfkit_core import __version__, rundir
 from perfkit_core.findings import Findings
 from perfkit_core.kernel_names import library_of, readable_names
+from perfkit_core.recorded import OWN_DOMAIN, recorded_flops
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_core.schema.run import Environment, RunIndex
-
-OWN_DOMAIN = "perfkit"
-"""Domain whose paths are those of the analytic view."""
 
 ROWS = 40
 """Regions and kernels that the tables have."""
@@ -116,36 +113,6 @@ def kernel_totals(profile: RegionsReport) -> tuple[KernelTotal, ...]:
     )
 
 
-def _recorded_flops(analytic: AnalyticReport | None, profile: RegionsReport) -> dict[str, int]:
-    """Return the FLOPs of what was recorded, by region: a capture seldom holds a whole workload.
-
-    What runs in a region counts as often as that region was recorded, of as often as the workload calls it.
-    """
-    recorded = {
-        row.path: row.instances
-        for row in profile.regions
-        if row.domain == OWN_DOMAIN and row.process is None and row.instances is not None
-    }
-    if analytic is None:
-        return {}
-    calls = {module.path: module.calls for module in analytic.modules}
-    found = {path: Fraction(0) for path in recorded if path in calls}
-    for module in analytic.modules:
-        places = [place for place in _upwards(module.path) if place in found]
-        if places and calls[places[0]]:
-            own = Fraction(module.own_flops * recorded[places[0]], calls[places[0]])
-            for place in places:
-                found[place] += own
-    return {path: round(flops) for path, flops in found.items()}
-
-
-def _upwards(path: str) -> Iterator[str]:
-    """Yield a path and those that contain it, innermost first."""
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
-
-
 @dataclass(frozen=True)
 class CaptureContext:
     """A run without a model of its own: of a command or of imported files. Values are computed when first used.
@@ -200,7 +167,7 @@ class CaptureContext:
         if self.profile is None:
             return ()
         total = self.profile.totals.total_ns
-        known = _recorded_flops(self.analytic, self.profile)
+        known = recorded_flops(self.analytic, self.profile)
         return tuple(
             CaptureRow(
                 record=row,

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from perfkit_core.capture_context import OWN_DOMAIN, KernelTotal, has_device_work, kernel_totals, largest_rows
+from perfkit_core.capture_context import KernelTotal, has_device_work, kernel_totals, largest_rows
+from perfkit_core.recorded import OWN_DOMAIN
 from perfkit_core.schema.regions import OperatorRow, RegionRow, RegionsReport
 from perfkit_core.units import format_share, format_time
 

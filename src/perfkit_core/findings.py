@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from perfkit_core import rundir
+from perfkit_core.counted import CountedFlops
+from perfkit_core.counted_join import counted_flops
 from perfkit_core.kernel_kinds import kind_of
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.kernel_use import peaks_of
@@ -101,6 +103,11 @@ class Findings:
     def counters(self) -> CountersReport | None:
         """The run's ``ncu/regions/report.json``; None without hardware counters."""
         return self._source.counters
+
+    @cached_property
+    def counted(self) -> CountedFlops:
+        """FLOPs that tensor cores counted against the analytic ones, by region; no rows where the run lacks a side."""
+        return counted_flops(self._source.report, self.profile, self.counters)
 
     @cached_property
     def profile(self) -> RegionsReport | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Final
 
 from perfkit_core.schema.analytic import AnalyticReport
@@ -36,7 +37,7 @@ def scale_factors(
         loops = {}
     found = {}
     for path in rows:
-        places = [place for place in _upwards(path) if place in loops and place in rows and rows[place].instances]
+        places = [place for place in upwards(path) if place in loops and place in rows and rows[place].instances]
         inside = [] if places or metrics is not None else _loop_inside(path, loops, rows)
         place = next(iter([*places, *inside]), None)
         found[path] = loops[place] / (rows[place].instances or 1) if place is not None else 1.0
@@ -55,7 +56,31 @@ def _loop_inside(path: str, loops: Mapping[str, float], rows: Mapping[str, Regio
     ]
 
 
-def _upwards(path: str) -> Iterator[str]:
+def recorded_flops(analytic: AnalyticReport | None, profile: RegionsReport) -> dict[str, int]:
+    """Return the FLOPs of what was recorded, by region: a capture seldom holds a whole workload.
+
+    What runs in a region counts as often as that region was recorded, of as often as the workload calls it.
+    """
+    recorded = {
+        row.path: row.instances
+        for row in profile.regions
+        if row.domain == OWN_DOMAIN and row.process is None and row.device is None and row.instances is not None
+    }
+    if analytic is None:
+        return {}
+    calls = {module.path: module.calls for module in analytic.modules}
+    found = {path: Fraction(0) for path in recorded if path in calls}
+    for module in analytic.modules:
+        places = [place for place in upwards(module.path) if place in found]
+        if places and calls[places[0]]:
+            own = Fraction(module.own_flops * recorded[places[0]], calls[places[0]])
+            for place in places:
+                found[place] += own
+    return {path: round(flops) for path, flops in found.items()}
+
+
+def upwards(path: str) -> Iterator[str]:
+    """Yield a path and those that contain it, innermost first."""
     while path:
         yield path
         path = path.rpartition("/")[0]
