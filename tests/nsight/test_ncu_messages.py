@@ -59,7 +59,7 @@ def _said(name: str, where: Path = SAID) -> str:
 )
 def test_words_become_errors(name: str, measured: bool, kind: type[PerfkitError], message: str, fix: str) -> None:
     fault = fault_of(_said(name), measured=measured)
-    assert type(fault) is kind
+    assert isinstance(fault, kind)
     assert message in fault.message
     assert fix in fault.fix
 
@@ -92,7 +92,7 @@ def test_warnings_of_a_good_run_are_no_fault() -> None:
 )
 def test_words_of_an_old_ncu_become_errors(name: str, kind: type[PerfkitError], message: str, fix: str) -> None:
     fault = fault_of(words_of(_said(name, OLD)), measured=False)
-    assert type(fault) is kind
+    assert isinstance(fault, kind)
     assert message in fault.message
     assert fix in fault.fix
 
@@ -143,7 +143,7 @@ def test_messages_that_could_not_be_provoked_become_errors(
         said = f"==ERROR== {line}".replace("%u", "0").replace("%s", "name")
         for measured in (False, True):
             fault = fault_of(f"==PROF== Connected to process 1 (x)\n{said}\n", measured=measured)
-            assert type(fault) is kind
+            assert isinstance(fault, kind)
             assert message in fault.message
             assert said.split("== ")[-1].strip()[:60] in fault.message
             assert fix in fault.fix
@@ -153,7 +153,7 @@ def test_messages_that_could_not_be_provoked_become_errors(
 def test_messages_that_others_report_become_errors(words: str) -> None:
     kind, message = ELSEWHERE[words]
     fault = fault_of(f"{words}\n==ERROR== The application returned an error code (9).\n", measured=False)
-    assert type(fault) is kind
+    assert isinstance(fault, kind)
     assert message in fault.message
     assert fault.fix
 

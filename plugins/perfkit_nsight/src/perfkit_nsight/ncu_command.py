@@ -59,6 +59,7 @@ def command(
     return [
         str(tool.path),
         "--nvtx",
+        "--target-processes=all",  # older versions leave out what a program starts, and end with success
         f"--replay-mode={values['replay']}",
         *control(options),
         *start,

@@ -124,7 +124,7 @@ def try_out(tool: Ncu, wanted: Collection, options: Sequence[str], device: str) 
         status, said = _run([*argv, *wanted.arguments(), *tried])
         text = said + (log.read_text(encoding="utf-8", errors="replace") if log.exists() else "")
         _log.debug("ncu on an empty kernel ended with %d: %s", status, text)
-        fault = fault_of(words_of(text), measured=report.exists())
+        fault = fault_of(words_of(text), measured=True)  # that it launched a kernel is known
         if fault is not None:
             raise fault
         if status or not report.exists():
@@ -136,9 +136,10 @@ def try_out(tool: Ncu, wanted: Collection, options: Sequence[str], device: str) 
 
 
 def _last(text: str) -> str:
-    """Return the last words of the program, which tell most; of ncu where the program said nothing."""
+    """Return the last words of the program, which tell most; where it said nothing, all of ncu's."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if not line.startswith("==")), lines[-1] if lines else "no word")
+    own = [line for line in lines if not line.startswith("==")]
+    return own[-1] if own else " ".join(line.split("== ")[-1] for line in lines) or "no word"
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:
