@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from perfkit_nsight.sampled_regions import SampledRegions
@@ -15,6 +17,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(torch.cuda.profiler, "start", lambda: said.append("<"))
     monkeypatch.setattr(torch.cuda.profiler, "stop", lambda: said.append(">"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: said.append("idle"))
     return said
 
 
@@ -48,4 +51,57 @@ def test_only_the_chosen_instances_are_recorded(log: list[str], instances: dict[
         regions.begin(0, warmup=warmup)
         _run(regions, log)
         regions.end()
-        assert log == ([word for word in expected.split() if word not in "<>"] if warmup else expected.split())
+        said = [word for word in expected.split() if word not in "<>"] if warmup else expected.split()
+        # Work of before is not recorded, and the run's own is done before its end.
+        assert log == (said if warmup else _with_idle(said))
+
+
+def _with_idle(said: list[str]) -> list[str]:
+    """Return it with the device idle at both ends, before what begins and ends there."""
+    return ["idle", *said[:-1], "idle", ">"] if said[-1] == ">" else ["idle", *said, "idle"]
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [("A", "< A-in A-out > B-out"), ("B", "A-in < A-out B-out >")])
+def test_every_thread_has_its_own_regions(log: list[str], chosen: str, expected: str) -> None:
+    """B opens while A is open on another thread, and A closes first."""
+    regions, b_is_open, a_is_closed = Regions(), threading.Event(), threading.Event()
+    regions.add(SampledRegions({chosen: [0]}))
+    regions.begin(0, warmup=False)
+    log.clear()
+
+    def other() -> None:
+        with regions.region("B"):
+            b_is_open.set()
+            assert a_is_closed.wait(10)
+            log.append("B-out")
+
+    thread = threading.Thread(target=other)
+    with regions.region("A"):
+        log.append("A-in")
+        thread.start()
+        assert b_is_open.wait(10)
+        log.append("A-out")
+    a_is_closed.set()
+    thread.join()
+    assert log == expected.split()
+    regions.end()
+    assert log == [*expected.split(), "idle"]
+
+
+def test_what_a_thread_left_open_in_one_run_is_not_recorded_in_the_next(log: list[str]) -> None:
+    regions = Regions()
+    recorder = SampledRegions({"A": [0]})
+    regions.add(recorder)
+    regions.begin(0, warmup=False)
+    thread = threading.Thread(target=lambda: recorder.push("A", None, named=True))
+    thread.start()
+    thread.join()
+    regions.end(finished=False)
+    assert log == ["idle", "<", "idle", ">"]
+    log.clear()
+    regions.begin(1, warmup=False)
+    closing = threading.Thread(target=lambda: recorder.pop("A"))
+    closing.start()
+    closing.join()
+    regions.end()
+    assert log == ["idle", "idle"]
