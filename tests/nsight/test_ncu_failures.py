@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from perfkit_nsight import ncu_tool
 from perfkit_nsight.ncu_tool import find_ncu
 
 from perfkit_core import machine
@@ -298,6 +300,33 @@ def test_so_it_is_for_a_model(cli: Callable[..., Outcome], install: Callable[...
     assert "CAP_SYS_ADMIN" in index["error"]
     assert not (work / "R/passes").exists()
     assert not (work / "R/ncu").exists()
+
+
+def test_a_trial_that_does_not_end_is_ended_with_all_that_it_started(
+    cli: Callable[..., Outcome], install: Callable[..., None], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ncu of one user wait for each other."""
+    monkeypatch.setattr(ncu_tool, "_SECONDS", 1.5)
+    install()
+    tool = Path(os.environ["PERFKIT_NCU"])
+    waits = f"import subprocess, sys\nif '--export' in sys.argv:\n    subprocess.run(['sleep', '{WAIT}'])\n"
+    tool.write_text(tool.read_text().replace("import json", f"{waits}import json", 1))
+    made = cli(*PROGRAM, *HELLO)
+    assert made.code == 4
+    assert "ncu did not measure an empty kernel within 1.5 s" in made.err
+    assert "another profiler may hold the GPU" in _index(work)["error"]
+    time.sleep(0.2)
+    assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if _reads(one) == f"sleep\0{WAIT}\0"]
+
+
+WAIT = f"60.{os.getpid()}"
+
+
+def _reads(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 def test_the_trial_by_hand_is_the_trial(cli: Callable[..., Outcome], install: Callable[..., None], work: Path) -> None:

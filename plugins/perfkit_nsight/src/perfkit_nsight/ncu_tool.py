@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -143,16 +145,22 @@ def _last(text: str) -> str:
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:
+    """Return the exit status of a command and what it said; where it takes too long, all that it started is ended."""
     try:
-        done = subprocess.run(  # noqa: S603 - the tool itself, no shell
+        with subprocess.Popen(  # noqa: S603 - the tool itself, no shell
             argv,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=minimal_environment(os.environ),
-        )
+            start_new_session=True,
+        ) as process:
+            try:
+                said = process.communicate(timeout=_SECONDS)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
     except subprocess.TimeoutExpired:
         raise ToolError(
             f"ncu did not measure an empty kernel within {_SECONDS} s",
@@ -160,7 +168,7 @@ def _run(argv: Sequence[str]) -> tuple[int, str]:
         ) from None
     except OSError as error:
         raise MissingError(f"{argv[0]} cannot be started: {error}", fix=HOW_TO_INSTALL) from None
-    return done.returncode, done.stdout + done.stderr
+    return process.returncode, "".join(text.decode("utf-8", "replace") for text in said)
 
 
 def _read(report: Path, wanted: Collection, tool: Ncu) -> Trial:
