@@ -67,6 +67,17 @@ def format_time(nanoseconds: float | None) -> str:
     return f"{_four_digits(nanoseconds / 1e9)} s"
 
 
+def format_iterations(iterations: int | None) -> str:
+    """Return how many iterations of a loop are measured, in words.
+
+    Args:
+        iterations: 0 for all; None leaves it to the loop.
+    """
+    if iterations is None:
+        return "as many measured iterations as suit it"
+    return f"{iterations} measured iteration{'s' * (iterations != 1)}" if iterations else "every iteration"
+
+
 def format_ms(value: float | None) -> str:
     """Milliseconds, from a second on as seconds: ``12.3 ms``, ``4.56 s``; a dash for None."""
     if value is None:

@@ -4,7 +4,7 @@ LAB = """
 import os, signal, subprocess, sys, threading, time
 from typing import Literal
 from perfkit_core import hookimpl, ops, region
-from perfkit_core.backend import ProfilerBackend
+from perfkit_core.backend import Pass, ProfilerBackend
 from perfkit_core.costtree import CostTree, MemoryEstimate, Node
 from perfkit_core.errors import DamagedFileError, MissingError, UsageError
 from perfkit_core.options import Options
@@ -118,9 +118,24 @@ class Marks(ProfilerBackend):
         context.writer.write_text("marks.json", (context.directory / "nvtx.json").read_text())
 
 
+class TurnsOptions(Options):
+    to: str = "torch"
+
+
+class Turns(ProfilerBackend):
+    in_worker = True
+
+    def passes(self, context):
+        yield Pass(backend=context.options.to, repeats=1, warmup=0, iterations=1)
+
+    def collect(self, context):
+        raise AssertionError("it makes no pass of its own")
+
+
 @hookimpl
 def perfkit_backends():
-    return [BackendSpec(name="marks", summary="-", factory=Marks)]
+    return [BackendSpec(name="marks", summary="-", factory=Marks),
+            BackendSpec(name="turns", summary="-", factory=Turns, options=TurnsOptions)]
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import statistics
 from collections.abc import Callable
 from fractions import Fraction
@@ -14,6 +15,7 @@ import yaml
 
 from .conftest import Outcome, read
 
+NEEDS_NSYS = pytest.mark.skipif(shutil.which("nsys") is None, reason="nsys is not installed")
 FILES = {
     "metrics.json",
     "regions.json",
@@ -244,3 +246,23 @@ def test_region_depth_and_all_steps(perfkit: Callable[..., Outcome], tmp_path: P
     times = [one["host_ns"] for one in run["regions"] if one["path"] == "forward"]
     assert stage["mean"] == pytest.approx(sum(times) / 1e6, rel=1e-12)
     assert len(times) == 7
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "with 1 measured iteration of every longer loop"),
+        (("--measure-steps", "3"), "with 3 measured iterations of every longer loop"),
+        (("--measure-steps", "all"), "with every iteration of every loop"),
+    ],
+)
+@pytest.mark.parametrize("other", ["torch", pytest.param("nsys", marks=NEEDS_NSYS)])
+def test_a_pass_made_for_another_backend_says_how_many_iterations_that_asked_for(
+    perfkit: Callable[..., Outcome], tmp_path: Path, other: str, more: tuple[str, ...], said: str
+) -> None:
+    made = perfkit(
+        "run", "--model", "lab", "--backend", "turns", "--set", f"turns.to={other}", "--device", "cpu", *more,
+        "--out", "R", cwd=tmp_path,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    assert said in (tmp_path / "R/report.md").read_text()

@@ -12,9 +12,11 @@ from perfkit_core.backends.wall_clock import torch_problem
 from perfkit_core.captures import write_capture
 from perfkit_core.errors import ToolError
 from perfkit_core.options import Options
+from perfkit_core.regions import ALL
 from perfkit_core.rundir import SESSION, read_record
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.session import Session
+from perfkit_core.units import format_iterations
 
 EVENTS = "attribution.json"
 
@@ -68,11 +70,11 @@ def _profiled(context: InstrumentContext) -> Iterator[None]:
 
 
 def _limits(context: RunContext, session: Session) -> Iterator[str]:
-    asked = context.measure.iterations
-    steps = _options(context.options).steps if asked is None else asked
-    if steps:
+    # Another backend that turns to this one for a pass says how many itself.
+    steps = context.step.iterations if context.measure.iterations is None else context.measure.iterations
+    if steps != ALL:
         yield (
-            f"One run was profiled, with {steps} measured iterations of every longer loop besides its warm-up; "
+            f"One run was profiled, with {format_iterations(steps)} of every longer loop besides its warm-up; "
             "values are of the run as profiled, not scaled (--measure-steps N|all changes that)"
         )
     else:

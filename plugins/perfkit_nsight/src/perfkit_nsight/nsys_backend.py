@@ -15,7 +15,9 @@ from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, 
 from perfkit_core.captures import write_capture
 from perfkit_core.errors import MissingError, PerfkitError, ToolError
 from perfkit_core.options import Options
+from perfkit_core.regions import ALL
 from perfkit_core.schema.regions import RegionsReport
+from perfkit_core.units import format_iterations
 from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.nsys_export import export_sqlite
 from perfkit_nsight.nsys_marked import Marked
@@ -232,12 +234,14 @@ def _notes(context: PassContext, tool: Nsys, found: RegionsReport) -> Iterator[s
         yield f"No push/pop range was recorded: the program marked none, or not so that nsys saw it{unseen}"
     if not isinstance(context, RunContext):
         return
-    asked = context.measure.iterations
-    steps = _options(context.options).steps if asked is None else asked
-    if steps:
+    # Another backend that turns to this one for a pass says how many itself.
+    steps = context.step.iterations if context.measure.iterations is None else context.measure.iterations
+    if steps != ALL:
         yield (
-            f"One run was recorded, with {steps} measured iterations of every longer loop besides its warm-up; values "
+            f"One run was recorded, with {format_iterations(steps)} of every longer loop besides its warm-up; values "
             "are of the run as recorded, not scaled (--measure-steps N|all changes that)"
         )
+    else:
+        yield "One run was recorded, with every iteration of every loop"
     if context.measure.device == "cpu":
         yield "The run was on the CPU: ranges were recorded, and there is no GPU work"

@@ -12,8 +12,8 @@ from perfkit_core.regions import Iteration, Recorder
 class SampledRegions(Recorder):
     """Lets the profiler record while the innermost open region is one of the chosen instances, in measured runs.
 
-    Every thread has its own open regions. The profiler records the whole process or nothing: it does while any thread is
-    in a chosen instance, so that it may see more than was chosen, each launch in the region of its own thread.
+    Every thread has its own open regions. The profiler records the whole process or nothing: it does while any thread
+    is in a chosen instance, so that it may see more than was chosen, each launch in the region of its own thread.
 
     Args:
         instances: Numbers of the chosen instances by region, from 0, counted over all threads; the empty path is what
