@@ -109,7 +109,7 @@ def run(
         warmup: Runs before them; 1 by default.
         measure_steps: Iterations of every long loop to measure, or ``all``; each loop's own number by default.
         region_depth: Levels of modules below the stage to measure; 2 by default.
-        max_minutes: Minutes after which a pass is ended, and what it has is kept; no limit by default.
+        max_minutes: Minutes after which a backend's passes are ended, and what they have is kept; no limit by default.
         seed: Seed of random weights and inputs; 0 by default.
         exporters: Exporters to run after the passes.
         out: Run directory; a new one below ``perfkit-runs/`` by default.

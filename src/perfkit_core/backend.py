@@ -61,7 +61,7 @@ class MeasureOptions:
         warmup: Runs before them.
         iterations: Iterations of every loop to measure, 0 for all; None leaves it to each loop.
         region_depth: Levels of watched modules below the stage.
-        max_seconds: Seconds after which a pass is ended; None waits.
+        max_seconds: Seconds after which a pass is ended: what is left to it of the backend's time; None waits.
         seed: Seed of weights and inputs.
     """
 
@@ -80,8 +80,8 @@ class Pass:
 
     Attributes:
         name: What tells the passes of one backend apart; empty when there is one.
-        backend: Another backend that makes this pass, with its own options at their defaults and, in its place, its
-            results; empty for the one that asks.
+        backend: Another backend that makes this pass and has its results; empty for the one that asks.
+        options: Options of that other backend; those not named are at their defaults.
         repeats: Measured runs.
         warmup: Runs before them.
         detailed: Runs after them that show modules and what is inside iterations, which the measured ones then do
@@ -93,6 +93,7 @@ class Pass:
 
     name: str = ""
     backend: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
     repeats: int | None = None
     warmup: int | None = None
     detailed: int | None = None

@@ -149,7 +149,7 @@ def wait_for(
         with shielded():
             end_process(process)
             abort()
-        raise ToolError(f"{what} was ended after {timeout:g} s", fix=f"its log: {log}") from None
+        raise ToolError(f"{what} was ended after {round(timeout or 0, 1):g} s", fix=f"its log: {log}") from None
     except KeyboardInterrupt:
         with shielded():
             end_process(process)

@@ -15,7 +15,7 @@ from perfkit_core.errors import INTERRUPTED as INTERRUPTED_CODE
 from perfkit_core.errors import PLUGIN_FAULTS, PerfkitError, ToolError, message_of, one_line
 from perfkit_core.options import Options, build_options
 from perfkit_core.registry import registry
-from perfkit_core.schema.run import PassRecord, pass_name
+from perfkit_core.schema.run import PassRecord, PassStatus, pass_name
 from perfkit_core.specs import BackendSpec
 
 INTERRUPTED = "interrupted by the user"
@@ -56,6 +56,8 @@ class PassLoop(ABC, Generic[AnyContext]):
         self.context, self.maker = context, maker
         self._asked, self._position = maker, position
         self._notes: list[str] = []
+        limit = context.measure.max_seconds
+        self._ends = None if limit is None else time.monotonic() + limit
 
     @abstractmethod
     def steps(self, backend: ProfilerBackend) -> Iterable[Pass]:
@@ -86,8 +88,7 @@ class PassLoop(ABC, Generic[AnyContext]):
             steps = iter(self.steps(backend))
             step = next(steps, None)
             while step is not None:
-                self._one(backend, step)
-                self._enter("done", started)
+                self._enter(self._one(backend, step), started)
                 step, started = self._following(steps), time.perf_counter()
         except KeyboardInterrupt:
             self._enter("failed", started, INTERRUPTED, INTERRUPTED_CODE)
@@ -114,13 +115,15 @@ class PassLoop(ABC, Generic[AnyContext]):
             self._position, self.maker, self._notes = done
         return step
 
-    def _one(self, asked: ProfilerBackend, step: Pass) -> None:
-        backend = self._turned_to(step.backend) if step.backend else asked
+    def _one(self, asked: ProfilerBackend, step: Pass) -> PassStatus:
+        """Make one pass and return what became of it."""
+        backend = self._turned_to(step) if step.backend else asked
         self._enter("running")
         context = replace(
             self.context,
             step=step,
             directory=self.context.writer.path / self.directory,
+            measure=replace(self.context.measure, max_seconds=self._left()),
             notes=self._notes,
             options=self.maker.options,
         )
@@ -132,11 +135,26 @@ class PassLoop(ABC, Generic[AnyContext]):
                 raise
             if judged is not None:
                 raise judged from error
+            return "replaced"
+        return "done"
 
-    def _turned_to(self, name: str) -> ProfilerBackend:
-        spec = registry().backend(name)
-        options = build_options(spec.options, {}, owner=f"backend {spec.name!r}")
-        self.maker = Maker(spec=spec, selector=name, options=options)
+    def _left(self) -> float | None:
+        """Return the seconds that are left to the backend.
+
+        Raises:
+            ToolError: None are.
+        """
+        if self._ends is None:
+            return None
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise ToolError("the time limit was used up before this pass began", fix="a larger --max-minutes")
+        return left
+
+    def _turned_to(self, step: Pass) -> ProfilerBackend:
+        spec = registry().backend(step.backend)
+        options = build_options(spec.options, step.options, owner=f"backend {spec.name!r}")
+        self.maker = Maker(spec=spec, selector=spec.name, options=options)
         return spec.factory()
 
     def _fail(self, started: float, error: str, code: int) -> None:
@@ -158,7 +176,7 @@ class PassLoop(ABC, Generic[AnyContext]):
         writer = self.context.writer
         writer.update(passes=(*writer.index.passes[: self._position], *writer.index.passes[self._position + 1 :]))
 
-    def _enter(self, status: str, started: float | None = None, error: str = "", code: int = 0) -> None:
+    def _enter(self, status: PassStatus, started: float | None = None, error: str = "", code: int = 0) -> None:
         writer = self.context.writer
         seconds = 0.0 if started is None else round(time.perf_counter() - started, 6)
         record = PassRecord.model_validate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from perfkit_nsight.ncu_options import NcuOptions
-from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
+from perfkit_nsight.ncu_plan import SECONDS_PER_PASS, MeasuringPlan, plan_kernels, plan_ranges
 from perfkit_nsight.ncu_selection import function_of, selection
 
 from perfkit_core.errors import ToolError, UsageError
@@ -89,9 +90,56 @@ def test_one_kernel_of_a_template_alone_is_chosen_when_its_symbol_is_known() -> 
     assert (plan.patterns, plan.launches) == (("_Z0",), 1)
 
 
-def test_the_same_launch_in_two_regions_is_one() -> None:
-    plan = _plan([_kernel("nvjet_tst", 50, region="prefill"), _kernel("nvjet_tst", 50, region="decode")])
-    assert plan.launches == 1
+def test_a_program_that_cannot_say_where_it_is_has_the_first_launches_of_each_kernel_measured() -> None:
+    """So a kernel that works in two regions by turns is seen in both."""
+    plan = _plan([_kernel("nvjet_tst", 50, region="attn1"), _kernel("nvjet_tst", 50, region="attn2")])
+    assert (plan.launches, plan.values()["each"]) == (2, 4)
+    plan = _plan([_kernel("nvjet_tst", 50, calls=50), _kernel("nvjet_tst", 50, region="other", calls=7)])
+    assert (plan.launches, plan.sample) == (4, None)
+
+
+def test_a_region_of_thousands_of_launches_has_a_few_of_each_kernel_measured() -> None:
+    """A model that is compiled, or not looked into, is one region."""
+    names = [f"kernel_{place}" for place in range(10)]
+    kernels = [_kernel(name, 300_000, region="forward", calls=300) for name in names]
+    plan = _plan(kernels, [_region("forward", instances=3)], samples=True, coverage=1.0)
+    assert (plan.sample, plan.launches, plan.values()["each"]) == ({"forward": (1,)}, 40, 4)
+    assert plan.seconds == pytest.approx(10 + 4 * 40 * (1e-6 + SECONDS_PER_PASS))
+    few = _plan([_kernel(name, 18, region="forward", calls=18) for name in names], [_region("forward", instances=3)],
+                samples=True, coverage=1.0)  # fmt: skip
+    assert (few.launches, few.values()["each"]) == (60, None)
+
+
+def test_kernels_that_instances_do_not_hold_alike_are_announced_with_room_and_never_more_than_there_are() -> None:
+    uneven = _plan([_kernel("nvjet_tst", 101, region="r", calls=5)], [_region("r", instances=4)], samples=True)
+    assert (uneven.sample, uneven.launches) == ({"r": (0, 1, 2, 3)}, 5)
+    growing = [_kernel("nvjet_tst", 10, region="r", grid=f"{place},1,1") for place in range(64)]
+    plan = _plan(growing, [_region("r", instances=64)], samples=True, coverage=1.0)
+    assert plan.launches == 64
+
+
+def test_names_that_no_command_line_takes_are_left_out_and_said_to_be() -> None:
+    plan = _plan([_kernel(f"k{place}_{'x' * 300}", 10) for place in range(600)], coverage=1.0)
+    assert len(plan.values()["kernels"]) <= 100_000
+    (note,) = plan.notes
+    assert re.fullmatch(r"\d+ of 600 kernels are left out: ncu takes no more names", note)
+
+
+def test_kernels_inside_graphs_that_the_timeline_has_as_a_whole_are_a_note() -> None:
+    graph = _kernel("graph", 75).model_copy(update={"kind": "graph"})
+    plan = _plan([_kernel("nvjet_tst", 25), graph])
+    assert plan.notes[0].startswith("75.0% of the time is of CUDA graphs that the timeline has as a whole")
+
+
+def test_what_cannot_end_in_time_is_refused_before_it_begins() -> None:
+    with pytest.raises(ToolError, match=r"takes 10 s at least, and 9 s of the time limit are left") as refused:
+        _plan([_kernel("nvjet_tst", 1)], limit=9.0)
+    assert "--max-minutes" in refused.value.fix
+    timeline = _timeline([], [_region("a"), _region("a/b")])
+    again = {"passes": 16, "run_seconds": 10.0, "again": True}
+    with pytest.raises(ToolError, match=r"takes 160 s at least, and 100 s"):
+        plan_ranges(timeline, NcuOptions(replay="app-range"), **again, limit=100.0)
+    assert plan_ranges(timeline, NcuOptions(replay="app-range"), **again, limit=200.0).ranges == 1
 
 
 def test_one_region_stands_for_those_of_its_family_where_kernels_take_the_same_time() -> None:
@@ -215,4 +263,4 @@ def test_a_plan_covers_at_least_what_was_asked_for(rows: list[tuple[str, int, st
     chosen = [row for row in kernels if plan.patterns and re.fullmatch("|".join(plan.patterns), function_of(row.name))]
     assert plan.covered * total >= 0.9 * eligible - 1
     assert plan.covered * total <= sum(row.total_ns for row in chosen) + 1
-    assert plan.launches == len({(row.name, row.grid) for row in chosen})
+    assert plan.launches == sum(min(4, calls) for calls in Counter((row.name, row.grid) for row in chosen).values())

@@ -24,7 +24,7 @@ HOTSPOTS = 10
 @click.option("--warmup", metavar="N", help="Runs before the measured ones [default: 1].")
 @click.option("--measure-steps", metavar="N|all", help="Iterations of every long loop to measure, or all.")
 @click.option("--region-depth", metavar="N", help="Levels of modules below the stage to measure [default: 2].")
-@click.option("--max-minutes", metavar="N", help="End a pass after so many minutes and keep what it has.")
+@click.option("--max-minutes", metavar="N", help="End a backend's passes after N minutes and keep what they have.")
 @click.option("--seed", metavar="N", help="Seed of random weights and inputs [default: 0].")
 @click.option("--exporter", "exporters", metavar="NAME", multiple=True, help="Exporter to run; repeatable.")
 @click.option("--out", metavar="DIR", help="Run directory; a new one below perfkit-runs/ by default.")

@@ -72,7 +72,10 @@ class Settings(BaseModel):
     )
     region_depth: int = Field(default=2, ge=0, le=100, description="Levels of modules below the stage to measure")
     max_minutes: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Minutes after which a pass is ended; what it has is kept"
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Minutes after which a backend's passes are ended; what they have is kept",
     )
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seed of random weights and inputs")
     tolerance: Fraction = Field(default=0.05, description="Largest relative difference that verify accepts")

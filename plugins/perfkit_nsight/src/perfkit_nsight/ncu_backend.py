@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,7 +21,7 @@ from perfkit_core.errors import DamagedFileError, PerfkitError, ToolError
 from perfkit_core.options import Options
 from perfkit_nsight.environment import minimal_environment, program_environment
 from perfkit_nsight.ncu_command import LOG, RANGES, REPORT, command, control
-from perfkit_nsight.ncu_messages import fault_of, words_of
+from perfkit_nsight.ncu_messages import RangeRefusedError, fault_of, words_of
 from perfkit_nsight.ncu_metrics import Collection, collection
 from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
@@ -64,7 +65,7 @@ class NcuBackend(WrappingBackend):
         Raises:
             PerfkitError: ncu cannot do here what is asked for.
         """
-        options, tool = _options(context.options), usable_ncu(os.environ)
+        options, tool, began = _options(context.options), usable_ncu(os.environ), time.monotonic()
         self._trial = try_out(tool, _wanted(options), control(options), context.measure.device)
         step = finder(context, options)
         if step is not None:
@@ -73,7 +74,7 @@ class NcuBackend(WrappingBackend):
         timeline = self._timeline
         modes = ("range", "app-range") if options.replay == "auto" else (options.replay,)
         for mode in modes:
-            self._plan = self._planned(context, timeline, mode)
+            self._plan = self._planned(context, timeline, mode, spent=time.monotonic() - began)
             _log.info("%s", self._plan.announcement())
             yield _step(context, self._plan, mode, last=mode == modes[-1])
             if not self._refused:
@@ -108,9 +109,9 @@ class NcuBackend(WrappingBackend):
     def failed(self, error: PerfkitError, context: PassContext) -> PerfkitError | None:
         """Return what ncu said of it, or None where range replay was refused and app-range comes next."""
         fault = fault_of(_said(context.directory), measured=(context.directory / REPORT).exists())
-        if fault is not None and not context.step.values["last"]:
+        if isinstance(fault, RangeRefusedError) and not context.step.values["last"]:
             self._refused = fault.message
-            context.notes.append(f"Range replay was tried first: {fault.message}")
+            context.notes.append(f"Range replay was tried first, app-range comes next: {fault.message}")
             return None
         return fault or error
 
@@ -135,35 +136,36 @@ class NcuBackend(WrappingBackend):
             raise fault
         self._refused = ""
 
-    def _planned(self, context: PassContext, timeline: Timeline | None, mode: str) -> MeasuringPlan:
+    def _planned(self, context: PassContext, timeline: Timeline | None, mode: str, *, spent: float) -> MeasuringPlan:
         options, found = _options(context.options), timeline.report if timeline else None
-        seconds = timeline.seconds if timeline else 0.0
+        seconds, limit = timeline.seconds if timeline else 0.0, context.measure.max_seconds
+        limit = None if limit is None else limit - spent
         if mode in RANGES:
-            return plan_ranges(found, options, passes=self._trial.passes, run_seconds=seconds, again=mode != "range")
+            return plan_ranges(
+                found,
+                options,
+                passes=self._trial.passes,
+                run_seconds=seconds,
+                again=mode != "range",
+                limit=limit,
+            )
         again = self._trial.passes if mode == "application" else 1
         return plan_kernels(
             found,
             options,
             passes=self._trial.passes,
             run_seconds=seconds * again,
-            limit=context.measure.max_seconds,
+            limit=limit,
             symbols=timeline.symbols() if timeline else {},
             samples=isinstance(context, RunContext),
         )
 
 
 def _step(context: PassContext, plan: MeasuringPlan, mode: str, *, last: bool) -> Pass:
-    """Return the pass that measures. Where the whole program is repeated, it is not warmed up besides."""
-    options, again = _options(context.options), mode in {"application", *RANGES}
+    """Return the pass that measures."""
+    options = _options(context.options)
     values = {**plan.values(), "replay": mode, "last": last, "named": list(_wanted(options).named)}
-    return Pass(
-        name=mode,
-        repeats=1,
-        warmup=0 if again else None,
-        iterations=options.steps,
-        region_depth=DEPTH,
-        values=values,
-    )
+    return Pass(name=mode, repeats=1, iterations=options.steps, region_depth=DEPTH, values=values)
 
 
 def _wanted(options: NcuOptions, *, ranges: bool | None = None) -> Collection:

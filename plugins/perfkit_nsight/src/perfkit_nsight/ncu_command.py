@@ -49,9 +49,9 @@ def command(
     """
     ranges = values["replay"] in RANGES
     start = ["--profile-from-start=off"] if marks_run and not ranges else []
-    if values["sample"] is None:
-        # Of each distinct launch the first one: with mangled names the tool also tells template arguments apart.
-        limit = ["--filter-mode=per-launch-config", "--launch-count=1"]
+    if values["each"] is not None:
+        # Of each distinct launch the first ones: with mangled names the tool also tells template arguments apart.
+        limit = ["--filter-mode=per-launch-config", f"--launch-count={values['each']}"]
     else:
         # The process says when to record; no more is measured than was announced.
         limit = [f"--launch-count={values['launches']}"]

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from perfkit_core.errors import MissingError, PerfkitError, ToolError, UsageError
 
 
+class RangeRefusedError(ToolError):
+    """The program calls what ncu cannot capture in a range: another way of replay may do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Fault:
     """Something that ncu says, and what it means.
@@ -71,7 +75,7 @@ _FAULTS = (
     _Fault(
         pattern=r"Unsupported API during capture|Skipping invalid capture range|is not supported during range replay|"
         r"too old to support range replay|Failed to prepare range for profiling",
-        kind=ToolError,
+        kind=RangeRefusedError,
         message="range replay was refused: it does not work with this program and driver",
         fix="--set ncu.replay=app-range runs the program once per pass instead; kernel measures single kernels",
     ),

@@ -10,13 +10,16 @@ from typing import Any
 from perfkit_core.errors import ToolError, UsageError
 from perfkit_core.schema.regions import KernelRow, RegionsReport
 from perfkit_nsight.ncu_options import NcuOptions, listed
-from perfkit_nsight.ncu_selection import Measuring, selection
+from perfkit_nsight.ncu_selection import Expected, Measuring, selection
 from perfkit_nsight.work_groups import Group, Place, groups_of
 
 OWN_DOMAIN = "perfkit"
-SECONDS_PER_PASS = 0.02
+SECONDS_PER_PASS = 0.04
 """What one pass of one launch costs besides the kernel's own time, in seconds: counters are read and memory is
-restored. Seen on an H200: 13 kernels of a small program in 16 passes took 4 s longer than with one pass."""
+restored. Seen on an H200 with DeepSeek-OCR: 0.037 and 0.040 s over 3376 passes and fewer."""
+
+LONGEST = 100_000
+"""Letters that the names to look for may have together: Linux takes 131 072 in one argument."""
 
 _NAMED, _SHOWN = 5, 60
 """Names of kernels in an error, and letters of each, at most."""
@@ -33,6 +36,7 @@ class MeasuringPlan:
         sample: Regions whose kernels are measured, with the numbers of the instances, from 0; no other.
             None where the program cannot say when it is in one: then the first launch of each geometry is measured.
         launches: Launches to measure by the timeline; None when there is no timeline.
+        each: Most of them of one kernel with one geometry; None for as many as the process shows.
         passes: Passes of each.
         covered: Part of the kernel time that they stand for, 0 to 1.
         seconds: About how long it takes; None when there is no timeline.
@@ -44,6 +48,7 @@ class MeasuringPlan:
     patterns: tuple[str, ...] = ()
     sample: Mapping[str, Sequence[int]] | None = None
     launches: int | None = None
+    each: int | None = None
     passes: int = 1
     covered: float = 1.0
     seconds: float | None = None
@@ -70,6 +75,7 @@ class MeasuringPlan:
             "include": list(self.include),
             "sample": None if self.sample is None else {path: list(one) for path, one in self.sample.items()},
             "launches": self.launches,
+            "each": self.each,
         }
 
 
@@ -109,8 +115,8 @@ def plan_kernels(
                 "ncu.include and ncu.exclude choose among kernels that a first pass finds, and none found any",
                 fix="leave them out, or let nsys find kernels: --set ncu.find=nsys; perfkit doctor says whether it can",
             )
-        return MeasuringPlan(passes=passes, include=include)
-    notes = [*_unmatched(kernels, options), *_collectives(kernels)]
+        return MeasuringPlan(passes=passes, include=include, each=1)
+    notes = [*_unmatched(kernels, options), *_collectives(kernels), *_graphs(rows)]
     groups = groups_of(row for row in kernels if _wanted(row, options))
     if not groups:
         raise _nothing_left(kernels, options)
@@ -122,40 +128,63 @@ def plan_kernels(
         chosen.append(group)
     measuring = Measuring(kernels=kernels, instances=_instances(timeline), symbols=symbols, samples=samples)
     fitting = list(chosen)
-    while limit is not None and len(fitting) > 1 and _seconds(fitting, measuring, passes, run_seconds) > limit:
+    while len(fitting) > 1 and len(selection(measuring.patterns(fitting))) > LONGEST:
         fitting.pop()
     if len(fitting) < len(chosen):
+        notes.append(f"{len(chosen) - len(fitting)} of {len(chosen)} kernels are left out: ncu takes no more names")
+    named = len(fitting)
+    whole = _seconds(measuring.expected(fitting), passes, run_seconds)
+    while limit is not None and len(fitting) > 1 and _seconds(measuring.expected(fitting), passes, run_seconds) > limit:
+        fitting.pop()
+    if len(fitting) < named:
         notes.append(
-            f"{len(chosen) - len(fitting)} of {len(chosen)} kernels are left out: with them it would take "
-            f"{_seconds(chosen, measuring, passes, run_seconds):.0f} s (--max-minutes)"
+            f"{named - len(fitting)} of {named} kernels are left out: with them it would take {whole:.0f} s "
+            "(--max-minutes)"
         )
-    total = sum(row.total_ns for row in kernels)
+    total, expected = sum(row.total_ns for row in kernels), measuring.expected(fitting)
     return MeasuringPlan(
         patterns=measuring.patterns(fitting),
         sample=measuring.sample(fitting) if samples else None,
-        launches=sum(count for count, _ in measuring.launches(fitting)),
+        launches=expected.launches,
+        each=expected.each,
         passes=passes,
         covered=sum(group.time for group in fitting) / total if total else 0.0,
-        seconds=_seconds(fitting, measuring, passes, run_seconds),
+        seconds=_within(limit, _seconds(expected, passes, run_seconds), run_seconds),
         include=include,
         notes=tuple(notes),
     )
 
 
 def plan_ranges(
-    timeline: RegionsReport | None, options: NcuOptions, *, passes: int, run_seconds: float, again: bool
+    timeline: RegionsReport | None,
+    options: NcuOptions,
+    *,
+    passes: int,
+    run_seconds: float,
+    again: bool,
+    limit: float | None = None,
 ) -> MeasuringPlan:
     """Choose the regions to replay as a whole: the one that was named, else the outermost ones.
 
     Args:
         again: Whether the whole program is run for every pass.
+        limit: Seconds that the pass may take.
+
+    Raises:
+        ToolError: It would take longer.
     """
     seconds = run_seconds * passes if again else run_seconds
+    _within(limit, seconds, seconds)
+    notes = (f"Sections of preset {options.preset} are of single kernels and left out: metrics alone are of ranges",)
     if options.region or timeline is None:
         rows = [] if timeline is None else [row for row in _aggregates(timeline) if row.path == options.region]
         known = sum(row.instances or 0 for row in rows) if rows else None
         return MeasuringPlan(
-            passes=passes, include=_region(timeline, options.region), ranges=known, seconds=seconds if rows else None
+            passes=passes,
+            include=_region(timeline, options.region),
+            ranges=known,
+            seconds=seconds if rows else None,
+            notes=notes,
         )
     domains = {row.domain for row in _aggregates(timeline)}
     domain = OWN_DOMAIN if OWN_DOMAIN in domains else next(iter(sorted(domains)), "")
@@ -165,6 +194,7 @@ def plan_ranges(
         include=tuple(_expression(domain, row.path) for row in outermost),
         ranges=sum(row.instances or 0 for row in outermost),
         seconds=seconds,
+        notes=notes,
     )
 
 
@@ -187,10 +217,18 @@ def _nothing_left(kernels: Sequence[KernelRow], options: NcuOptions) -> ToolErro
     )
 
 
-def _seconds(groups: Sequence[Group], measuring: Measuring, passes: int, run_seconds: float) -> float:
-    return run_seconds + passes * sum(
-        count * (mean / 1e9 + SECONDS_PER_PASS) for count, mean in measuring.launches(groups)
-    )
+def _seconds(expected: Expected, passes: int, run_seconds: float) -> float:
+    return run_seconds + passes * (expected.seconds + expected.launches * SECONDS_PER_PASS)
+
+
+def _within(limit: float | None, seconds: float, least: float) -> float:
+    """Return the seconds of a plan; refuse one that cannot end in time."""
+    if limit is not None and least > limit:
+        raise ToolError(
+            f"measuring takes {least:.0f} s at least, and {limit:.0f} s of the time limit are left",
+            fix="a larger --max-minutes; a smaller --measure-steps; ncu.replay=kernel runs the program once",
+        )
+    return seconds
 
 
 def _instances(timeline: RegionsReport) -> dict[Place, int]:
@@ -201,6 +239,15 @@ def _collectives(kernels: Sequence[KernelRow]) -> Iterable[str]:
     collective = sum(row.calls for row in kernels if COLLECTIVE.search(row.name))
     if collective:
         yield f"{collective} kernels of NCCL are left out: replayed alone they wait for the other GPUs for ever"
+
+
+def _graphs(rows: Sequence[KernelRow]) -> Iterable[str]:
+    whole, time = sum(row.total_ns for row in rows if row.kind == "graph"), sum(row.total_ns for row in rows)
+    if whole:
+        yield (
+            f"{whole / time:.1%} of the time is of CUDA graphs that the timeline has as a whole: kernels in them were "
+            "not found, and shares are of the others"
+        )
 
 
 def _inside(row: KernelRow, region: str) -> bool:

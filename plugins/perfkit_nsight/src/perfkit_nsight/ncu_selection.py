@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from perfkit_core.schema.regions import KernelRow
 from perfkit_nsight.results import OWN_DOMAIN
@@ -13,6 +15,37 @@ from perfkit_nsight.work_groups import Group, Place
 
 UNLIKE = 4
 """First instances of a region that are measured besides one from the middle, where its kernels differ by instance."""
+
+
+MOST = 4
+"""Launches of one kernel with one geometry that are worth measuring in one instance of a region; so many are measured
+of a whole program that cannot say when it is in one."""
+
+_UNEVEN = 2
+"""How many times the mean a region's instance may hold of a kernel that not all instances hold alike."""
+
+
+class Expected(NamedTuple):
+    """What ncu will measure.
+
+    Attributes:
+        launches: How many.
+        seconds: Time of these kernels, once each.
+        each: Limit for every kernel with one geometry; None where all are measured that the process shows.
+    """
+
+    launches: int
+    seconds: float
+    each: int | None
+
+
+class _Row(NamedTuple):
+    """A kernel in one region: launches in the chosen instances, those worth measuring, mean time in nanoseconds."""
+
+    config: tuple[str, str, str]
+    shown: int
+    worth: int
+    mean: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +84,40 @@ class Measuring:
         if group.calls % (total * len(group.regions)):
             yield from range(min(total, UNLIKE))
 
-    def launches(self, groups: Sequence[Group]) -> Iterator[tuple[int, float]]:
-        """Yield how many launches of each kernel will be measured, and their mean time in nanoseconds.
+    def expected(self, groups: Sequence[Group]) -> Expected:
+        """Return what will be measured; a kernel is, wherever its name and region are chosen, for whatever group.
 
-        A kernel is measured wherever its name and region are chosen, for whatever group they were.
+        All launches in the chosen instances are, unless a few of each kernel are far fewer: a region that was not
+        looked into may hold thousands.
         """
+        shown: Counter[tuple[str, str, str]] = Counter()
+        worth: Counter[tuple[str, str, str]] = Counter()
+        time: Counter[tuple[str, str, str]] = Counter()
+        for row in self._rows(groups):
+            shown[row.config] += row.shown
+            worth[row.config] += row.worth
+            time[row.config] += round(row.shown * row.mean)
+        each = max(worth.values(), default=1) if self.samples else MOST
+        limited = {config: min(number, each) for config, number in shown.items()}
+        if self.samples and shown.total() <= 2 * sum(limited.values()):
+            return Expected(shown.total(), time.total() / 1e9, None)
+        seconds = sum(time[config] / shown[config] * number for config, number in limited.items()) / 1e9
+        return Expected(sum(limited.values()), seconds, each)
+
+    def _rows(self, groups: Sequence[Group]) -> Iterator[_Row]:
         patterns, sample = self.patterns(groups), self.sample(groups)
-        seen: set[tuple[str, str, str]] = set()
         for row in self.kernels:
-            if pattern(row.name, row.short_name, self.symbols) not in patterns:
+            if not row.calls or pattern(row.name, row.short_name, self.symbols) not in patterns:
                 continue
-            mean = row.total_ns / max(1, row.calls)
+            config, mean = (row.name, row.grid, row.block), row.total_ns / row.calls
             if not self.samples:
-                if (row.name, row.grid, row.block) not in seen:
-                    seen.add((row.name, row.grid, row.block))
-                    yield 1, mean
+                yield _Row(config, row.calls, row.calls, mean)
             elif row.region in sample and (row.domain == OWN_DOMAIN or not row.region):
                 place = (row.domain if row.region else "", row.region)
-                yield math.ceil(row.calls / self.instances.get(place, 1)) * len(sample[row.region]), mean
+                instances, chosen = self.instances.get(place, 1), len(sample[row.region])
+                once = math.ceil(row.calls / instances)
+                most = once if row.calls % instances == 0 else _UNEVEN * once
+                yield _Row(config, min(row.calls, most * chosen), min(row.calls, min(once, MOST) * chosen), mean)
 
 
 def function_of(name: str) -> str:

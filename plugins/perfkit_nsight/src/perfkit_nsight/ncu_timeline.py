@@ -77,7 +77,9 @@ def finder(context: PassContext, options: NcuOptions) -> Pass | None:
             fix="--set ncu.find=nsys, or none",
         )
     if options.find in {"auto", "nsys"} and tool is not None and not tool.problems:
-        return Pass(backend="nsys", name="find", repeats=1, iterations=options.steps, region_depth=DEPTH)
+        # Kernels of a CUDA graph one by one, because ncu measures them so; the program gets what ncu's pass gives it.
+        asked = {"graphs": "node", "keep_env": options.keep_env}
+        return Pass(backend="nsys", options=asked, name="find", repeats=1, iterations=options.steps, region_depth=DEPTH)
     if options.find in {"auto", "torch"} and in_worker:
         return Pass(backend="torch", name="find", repeats=1, iterations=options.steps, region_depth=DEPTH)
     return None
