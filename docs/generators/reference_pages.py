@@ -16,6 +16,7 @@ from generators.docstrings import block, inline, parse
 from perfkit_core import (
     capture_context,
     counted,
+    counter_use,
     errors,
     findings,
     kernel_use,
@@ -26,6 +27,7 @@ from perfkit_core import (
     summary_rows,
     takeaways,
     template_context,
+    top_work,
 )
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
@@ -184,17 +186,18 @@ def context_page() -> str:
         capture_context.CaptureRow,
         capture_context.KernelTotal,
         findings.Findings,
+        stage_facts.Whole,
         stage_facts.StageFacts,
         kernel_use.KindUse,
-        kernel_use.Counted,
+        counter_use.Counted,
         counted.CountedFlops,
         counted.CountedFamily,
         counted.CountedRow,
         takeaways.Takeaway,
         recommendations.Recommendation,
         summary_rows.SummaryRow,
-        findings.OperatorLine,
-        findings.KernelLine,
+        top_work.OperatorLine,
+        top_work.KernelLine,
         template_context.Page,
     ):
         lines += [f"\n## {kind.__name__}\n", block(parse(kind).text), "", "| name | type | meaning |", "|---|---|---|"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from perfkit_core import rundir
 from perfkit_core.counted import CountedFlops
 from perfkit_core.counted_join import counted_flops
-from perfkit_core.kernel_kinds import kind_of
-from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.kernel_use import peaks_of
 from perfkit_core.recommendations import RERUN, Recommendation, Setting, recommendations, worthwhile
 from perfkit_core.recorded import region_rows, scale_factors
@@ -21,13 +19,13 @@ from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment
-from perfkit_core.stage_facts import Sources, StageFacts, run_seconds, stage_facts
+from perfkit_core.schema.session import Session
+from perfkit_core.stage_facts import Sources, StageFacts, Whole, stage_facts, whole_of
+from perfkit_core.stage_limits import whole_name, whole_text
 from perfkit_core.summary_rows import SummaryRow, aggregate_rows, environment_rows
 from perfkit_core.takeaways import Takeaway, doubts, open_question, point, takeaway
+from perfkit_core.top_work import KernelLine, OperatorLine, kernel_lines, operator_lines
 from perfkit_core.units import format_share
-
-TOP: Final = 6
-"""Operators and kernels that the page shows."""
 
 SHOWN_STAGES: Final = 8
 """Stages that the page has takeaways of: those with the most time, in the order in which they run."""
@@ -47,45 +45,6 @@ _LINKS: Final = (
     ("config.yaml", "settings that repeat the run"),
 )
 """Files that reports link to where a run has them."""
-
-
-class OperatorLine(NamedTuple):
-    """All calls of one operator.
-
-    Attributes:
-        name: Its name.
-        calls: How often it was called in the profiled run.
-        time_ns: Its own time in a whole run, loops scaled: on the device where anything ran on one, else on the
-            processor.
-        share: Part of the time of all operators, 0 to 1.
-    """
-
-    name: str
-    calls: int
-    time_ns: float
-    share: float
-
-
-class KernelLine(NamedTuple):
-    """All runs of one kernel, copy or set.
-
-    Attributes:
-        readable: A short name.
-        library: Library that it is of; empty when its name does not tell.
-        kind: What it does, told from its name.
-        calls: How often it ran in the profiled run.
-        total_ns: Time of all of them in a whole run, loops scaled, in nanoseconds.
-        share: Part of the time of everything on the devices, 0 to 1.
-        peak_share: Part of the device's arithmetic peak, by hardware counters; None without them.
-    """
-
-    readable: str
-    library: str
-    kind: str
-    calls: int
-    total_ns: float
-    share: float
-    peak_share: float | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +83,15 @@ class Findings:
     def _sources(self) -> Sources:
         device = self._environment.device if self._environment else None
         peaks = peaks_of(self.metrics, device)
-        return Sources(self._source.report, self.metrics, self.profile, self.counters, peaks)
+        return Sources(self._source.report, self.metrics, self.profile, self.counters, peaks, self._units)
+
+    @cached_property
+    def _units(self) -> Collection[str]:
+        """What the workload produces, as the workers of profiled passes said."""
+        named = f"{self.sources['kernels']}/{rundir.SESSION}"
+        if named not in self._source.index.files or not (self._source.path / named).is_file():
+            return ()
+        return tuple(rundir.read_record(self._source.path / named, Session).units)
 
     @cached_property
     def _factors(self) -> Mapping[str, float]:
@@ -136,33 +103,49 @@ class Findings:
         return stage_facts(self._sources)
 
     @cached_property
+    def whole(self) -> Whole:
+        """What the time of the stages is a part of."""
+        return whole_of(self._sources, self.stages)
+
+    @cached_property
     def run_seconds(self) -> float:
-        """Time of a whole run, in seconds; 0 when nothing was timed."""
-        return run_seconds(self._sources, self.stages)
+        """Time of that, in seconds; 0 when nothing was timed."""
+        return self.whole.seconds
+
+    @property
+    def whole_text(self) -> str:
+        """That in words, with its time."""
+        return whole_text(self.whole)
+
+    @cached_property
+    def is_scaled(self) -> bool:
+        """Whether the profile left iterations out, whose time and kernels are reckoned from those it has."""
+        return any(factor != 1 for factor in self._factors.values())
 
     @cached_property
     def point(self) -> str:
         """The one sentence to repeat; empty for a run without stages or regions."""
-        return point(self.stages, self.run_seconds)
+        return point(self.stages, self.whole)
 
     @cached_property
     def takeaways(self) -> tuple[Takeaway, ...]:
         """What to take away of the stages with the most time, in the order in which they run."""
         order = sorted(self.stages, key=lambda one: (-one.seconds, -(one.flops or 0)))[:SHOWN_STAGES]
         kept = {one.path for one in order}
-        return tuple(takeaway(one, self._sources.peaks, self.counters) for one in self.stages if one.path in kept)
+        sources = self._sources
+        return tuple(takeaway(one, self.whole, sources.peaks, self.counters) for one in self.stages if one.path in kept)
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
         """What makes the times of the run doubtful, one line each."""
-        return tuple(doubts(self.metrics))
+        return tuple(doubts(self.metrics, self.stages, self.whole))
 
     @cached_property
     def all_recommendations(self) -> tuple[Recommendation, ...]:
         """Every change that the figures speak for, largest expected saving first."""
         report = self._source.report
         setting = Setting(
-            run_seconds=self.run_seconds,
+            whole=self.whole,
             parameters=dict(report.parameters) if report else {},
             peaks=self._sources.peaks,
             times=self.sources["times"],
@@ -189,51 +172,12 @@ class Findings:
     @cached_property
     def operators(self) -> tuple[OperatorLine, ...]:
         """Operators with the most time; empty without a profiler that sees operators."""
-        rows = self.profile.operators if self.profile else ()
-        on_device = any(row.self_device_time for row in rows)
-        calls: Counter[str] = Counter()
-        merged: defaultdict[str, float] = defaultdict(float)
-        for row in rows:
-            calls[row.name] += row.calls
-            own = row.self_device_time if on_device else row.self_cpu_time
-            merged[row.name] += own * self._factors.get(row.region, 1.0)
-        whole = sum(merged.values())
-        ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))[:TOP]
-        return tuple(OperatorLine(name, calls[name], time, time / whole if whole else 0.0) for name, time in ranked)
+        return operator_lines(self.profile, self._factors)
 
     @cached_property
     def kernels(self) -> tuple[KernelLine, ...]:
         """Kernels with the most time; empty without a profile of a GPU."""
-        calls: Counter[tuple[str, str]] = Counter()
-        merged: defaultdict[tuple[str, str], float] = defaultdict(float)
-        for row in self.profile.kernels if self.profile else ():
-            calls[row.name, row.kind] += row.calls
-            merged[row.name, row.kind] += row.total_ns * self._factors.get(row.region, 1.0)
-        whole = sum(merged.values())
-        ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))[:TOP]
-        short = readable_names(name for name, kind in merged if kind == "kernel")
-        counted = self._counted_shares()
-        return tuple(
-            KernelLine(
-                readable=short.get(name, name),
-                library=library_of(name) if kind == "kernel" else "",
-                kind=kind_of(name, kind),
-                calls=calls[name, kind],
-                total_ns=time,
-                share=time / whole if whole else 0.0,
-                peak_share=counted.get(name),
-            )
-            for (name, kind), time in ranked
-        )
-
-    def _counted_shares(self) -> dict[str, float]:
-        """Return the part of the arithmetic peak that counters say of each kernel, over its geometries by time."""
-        found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        for one in self.counters.kernels if self.counters else ():
-            if one.efficiency.peak_share is not None and one.total_ns:
-                found[one.name][0] += one.efficiency.peak_share * one.total_ns
-                found[one.name][1] += one.total_ns
-        return {name: weighted / weight for name, (weighted, weight) in found.items()}
+        return kernel_lines(self.profile, self._factors, self.counters)
 
     @cached_property
     def sources(self) -> Mapping[str, str]:
@@ -252,14 +196,17 @@ class Findings:
 
     @cached_property
     def fills(self) -> Mapping[str, str]:
-        """Commands that measure what a run may lack: ``times``, ``mfu``, ``operators``, ``kernels``, ``counters``."""
+        """Commands that measure what a run may lack: ``times``, ``mfu``, ``operators``, ``kernels``, ``counters``.
+
+        Empty where none does: of a program only profilers that wrap it tell anything.
+        """
         backends = {"times": "wall_clock", "mfu": "wall_clock", "operators": "torch", "kernels": "nsys"}
         return {what: self._with(backend) for what, backend in {**backends, "counters": "ncu"}.items()}
 
     @cached_property
     def missing(self) -> Mapping[str, str]:
         """Those of ``fills`` that this run lacks."""
-        return {what: self.fills[what] for what in self._missing()}
+        return {what: self.fills[what] for what in self._missing() if self.fills[what]}
 
     @cached_property
     def open_questions(self) -> tuple[tuple[str, str], ...]:
@@ -267,13 +214,13 @@ class Findings:
         if not self.run_seconds:
             return ()
         ranked = sorted(self.stages, key=lambda one: -one.seconds)
-        largest = f"{ranked[0].path} ({format_share(ranked[0].share)} of the run)"
+        largest = f"{ranked[0].path} ({format_share(ranked[0].share)} of {whole_name(self.whole)})"
         found = [(open_question(one), self._with("wall_clock")) for one in ranked[:1] if self.metrics is None]
         if "kernels" in self.missing:
             found.append((f"which kernels {largest} goes into, and how long the GPU waits", self.missing["kernels"]))
         if "counters" in self.missing:
             found.append((f"what limits each kernel of {largest} inside", self.missing["counters"]))
-        return tuple((text, command) for text, command in found if text)
+        return tuple((text, command) for text, command in found if text and command)
 
     def _missing(self) -> Iterator[str]:
         profile = self.profile
@@ -289,12 +236,11 @@ class Findings:
             yield "counters"
 
     def _with(self, backend: str) -> str:
-        """Return the command that adds what a backend measures; of a program only profilers know anything."""
+        """Return the command that adds what a backend measures; empty where none does."""
         index = self._source.index
         if index.kind == "model":
             device = self._environment.device if self._environment else None
             elsewhere = " --device cuda:0" if device is not None and device.gpu is None and backend != "torch" else ""
             return f"{RERUN} --backend {backend}{elsewhere} --out NEW"
-        if backend in ("nsys", "ncu"):
-            return f"perfkit exec --backend {backend} -- {'COMMAND' if not index.command else 'the same command'}"
-        return f"perfkit run --model M --workload W --backend {backend}"
+        wraps = backend in ("nsys", "ncu")
+        return f"perfkit exec --backend {backend} -- {shlex.join(index.command) or 'COMMAND'}" if wraps else ""

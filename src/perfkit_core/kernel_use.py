@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from perfkit_core.counter_use import Counted, counted, counters_inside
 from perfkit_core.kernel_kinds import HEAVY, LIGHT, KernelKind, kind_of
+from perfkit_core.recorded import is_inside
 from perfkit_core.schema.analytic import AnalyticReport, OpRecord
 from perfkit_core.schema.counters import CounterKernel
 from perfkit_core.schema.metrics import Metrics
@@ -63,30 +65,6 @@ def peaks_of(metrics: Metrics | None, device: DeviceRecord | None) -> Peaks:
     return Peaks(found, metrics.peaks.memory_bandwidth, device)
 
 
-class Counted(NamedTuple):
-    """What hardware counters say of kernels, weighted by their time; None where they were not read.
-
-    Attributes:
-        peak: Part of the device's arithmetic peak, 0 to 1.
-        compute: Busiest part of the SMs, of its peak, 0 to 1.
-        dram: Part of peak memory bandwidth, 0 to 1.
-    """
-
-    peak: float | None
-    compute: float | None
-    dram: float | None
-
-    @property
-    def arithmetic(self) -> float | None:
-        """The larger part on the side of arithmetic; None when nothing of that was read."""
-        return max((part for part in (self.peak, self.compute) if part is not None), default=None)
-
-    @property
-    def largest(self) -> float | None:
-        """The part of the peak that is nearest; None unless arithmetic was read: memory alone does not tell."""
-        return None if self.arithmetic is None else max(self.arithmetic, self.dram or 0.0)
-
-
 class KindUse(NamedTuple):
     """All kernels of one kind in a stage, over a whole run.
 
@@ -116,8 +94,14 @@ class KindUse(NamedTuple):
 
     @property
     def flops_per_s(self) -> float:
-        """FLOPs by kernel time."""
+        """FLOPs that the analytic view has, the useful work, by kernel time."""
         return self.flops / self.seconds if self.seconds else 0.0
+
+    @property
+    def executed(self) -> float | None:
+        """FLOPs that the kernels execute by those that are needed; None unless counters and formulas tell both."""
+        rate = self.counted.flops_per_s
+        return rate / self.flops_per_s if rate is not None and self.flops_per_s else None
 
     @property
     def peak_flops_per_s(self) -> float | None:
@@ -183,34 +167,27 @@ def kind_uses(
         factors: By how much the time of a region's kernels is multiplied to be of a whole run.
         analytic: What there is to do; None when that is unknown.
         peaks: Limits of the device.
-        counters: Kernels with hardware counters.
+        counters: Kernels with hardware counters, of any stage.
     """
-    names: defaultdict[str, float] = defaultdict(float)
     times: defaultdict[KernelKind, float] = defaultdict(float)
     for row in kernels:
-        if _inside(row.region, stage) and row.kind != "graph":
+        if is_inside(row.region, stage) and row.kind != "graph":
             kind = kind_of(row.name, row.kind)
-            spent = row.total_ns * factors.get(row.region, 1.0) / 1e9
-            times[kind] += spent
-            names[row.name] += spent if row.kind == "kernel" else 0.0
-    amounts = _amounts(stage, analytic, peaks)
+            times[kind] += row.total_ns * factors.get(row.region, 1.0) / 1e9
+    amounts, here = _amounts(stage, analytic, peaks), counters_inside(stage, counters)
     uses = [
         _use(members, sum(times[kind] for kind in members), seconds, _joined(amounts, members), peaks)._replace(
-            counted=_counted({name: spent for name, spent in names.items() if kind_of(name) in members}, counters)
+            counted=counted([one for one in here if kind_of(one.name) in members], factors)
         )
         for members in _groups(times, amounts, analytic is not None)
     ]
     return tuple(sorted((use for use in uses if use.seconds), key=lambda use: -use.seconds))
 
 
-def _inside(path: str, stage: str) -> bool:
-    return path == stage or path.startswith(f"{stage}/")
-
-
 def _amounts(stage: str, analytic: AnalyticReport | None, peaks: Peaks) -> dict[KernelKind, _Amount]:
     found: dict[KernelKind, _Amount] = defaultdict(_Amount)
     for module in () if analytic is None else analytic.modules:
-        for op in module.ops if _inside(module.path, stage) else ():
+        for op in module.ops if is_inside(module.path, stage) else ():
             # All that is light counts under one of its kinds: which kernel a library uses for it, it chooses itself.
             # What has FLOPs and no kind of its own, such as routed experts, is done by matrix products.
             other: KernelKind = "matrix products" if op.flops else LIGHT[0]
@@ -269,28 +246,4 @@ def _use(members: tuple[KernelKind, ...], spent: float, seconds: float, amount: 
         compute_seconds=amount.compute_seconds if amount.known and amount.flops else None,
         memory_seconds=amount.bytes / peaks.bandwidth if peaks.bandwidth and amount.bytes else None,
         counted=Counted(None, None, None),
-    )
-
-
-def _counted(names: Mapping[str, float], counters: Sequence[CounterKernel]) -> Counted:
-    """Return what counters say of some kernels, by the time of each; a name may have several geometries."""
-    rows = [one for one in counters if one.name in names and one.measured_calls and one.total_ns]
-    whole: Counter[str] = Counter()
-    for one in rows:
-        whole[one.name] += one.total_ns
-
-    def mean(parts: Sequence[float | None]) -> float | None:
-        known = [
-            (part, names[one.name] * one.total_ns / whole[one.name])
-            for one, part in zip(rows, parts, strict=True)
-            if part is not None
-        ]
-        weight = sum(time for _, time in known)
-        return sum(part * time for part, time in known) / weight if weight else None
-
-    figures = [one.efficiency for one in rows]
-    return Counted(
-        peak=mean([one.peak_share for one in figures]),
-        compute=mean([one.compute_share for one in figures]),
-        dram=mean([one.dram_share for one in figures]),
     )

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import FUSIBLE, KindUse, Peaks
-from perfkit_core.stage_facts import StageFacts
-from perfkit_core.takeaways import counted_text, limit_of
+from perfkit_core.stage_facts import StageFacts, Whole
+from perfkit_core.stage_limits import WAITING, limit_of, many, seconds_text, whole_text
+from perfkit_core.takeaways import counted_text
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share
 
 REACHABLE: Final = 0.75
@@ -41,9 +42,10 @@ class Recommendation(NamedTuple):
         evidence: The figures that speak for it, and the passes they come from.
         saves_seconds: Expected saving of a whole run, in seconds.
         at_most_seconds: The most that it could save, in seconds.
-        run_seconds: Time of the whole run, in seconds.
+        whole: What the stages' time is a part of.
         effort: ``one option`` of the model, or ``a change of code``.
         measure: Commands that measure the effect, to be run in the run's directory.
+        waiting: What is known where a stage waits on a profiler's timeline, which tells no saving; else empty.
     """
 
     path: str
@@ -51,27 +53,49 @@ class Recommendation(NamedTuple):
     evidence: str
     saves_seconds: float
     at_most_seconds: float
-    run_seconds: float
+    whole: Whole
     effort: str
     measure: str
+    waiting: str = ""
+
+    @property
+    def run_seconds(self) -> float:
+        """Time of the whole, in seconds."""
+        return self.whole.seconds
 
     @property
     def share(self) -> float:
-        """Expected saving as a part of the run, 0 to 1."""
+        """Expected saving as a part of the whole, 0 to 1."""
         return self.saves_seconds / self.run_seconds if self.run_seconds else 0.0
 
     @property
     def speedup(self) -> float | None:
-        """How many times faster the whole run would be at most, all else as it is; None when that has no bound."""
+        """How many times faster the whole would be at most, all else as it is; None when no bound of that is known.
+
+        A profiler that makes the waiting longer makes that bound meaningless.
+        """
         rest = self.run_seconds - self.at_most_seconds
-        return self.run_seconds / rest if rest > 0 else None
+        return self.run_seconds / rest if rest > 0 and not self.whole.is_stretched else None
+
+    @property
+    def gain(self) -> str:
+        """What it could save, in words."""
+        most, whole = seconds_text(self.at_most_seconds), whole_text(self.whole)
+        if self.waiting:
+            return self.waiting
+        share = "" if self.whole.is_stretched else f" ({format_share(self.share)})"
+        if self.saves_seconds < self.at_most_seconds:
+            text = f"saves {seconds_text(self.saves_seconds)} of {whole}{share} if it gets there, at most {most}"
+        else:
+            text = f"saves at most {most} of {whole}{share}"
+        return text if self.speedup is None else f"{text}, {self.speedup:.3g} times as fast at best"
 
 
 class Setting(NamedTuple):
     """What the rules know of a run besides its stages.
 
     Attributes:
-        run_seconds: Time of the whole run.
+        whole: What the stages' time is a part of.
         parameters: Resolved parameters of model and workload.
         peaks: Limits of the device.
         times: The pass that the times come from.
@@ -79,7 +103,7 @@ class Setting(NamedTuple):
         is_model: Whether ``perfkit run`` made the run, so that it can repeat it.
     """
 
-    run_seconds: float
+    whole: Whole
     parameters: Mapping[str, object]
     peaks: Peaks
     times: str
@@ -92,7 +116,8 @@ def recommendations(facts: Sequence[StageFacts], setting: Setting) -> tuple[Reco
 
     Also those that are not ``WORTHWHILE``: who shows them decides that with ``worthwhile``.
     """
-    if not setting.run_seconds:
+    if not setting.whole.seconds or setting.whole.kind == "sample":
+        # How often a kernel of a sample runs is not known, so neither is what it costs.
         return ()
     found = [one for stage in facts for one in _of_stage(stage, setting)]
     bounded = [_bounded(one) for one in found]
@@ -112,9 +137,9 @@ def _bounded(one: Recommendation) -> Recommendation:
 def _of_stage(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
     if not stage.seconds:
         return
-    waits = limit_of(stage) == "launches"
-    if waits:
-        yield _launches(stage, setting)
+    limit = limit_of(stage)
+    if limit in WAITING:
+        yield _launches(stage, setting) if limit == "launches" else _host(stage, setting)
     else:
         # While the GPU waits for the host, faster kernels only make it wait longer.
         for use in stage.kinds:
@@ -124,22 +149,44 @@ def _of_stage(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
 
 def _launches(stage: StageFacts, setting: Setting) -> Recommendation:
     """Recommend fewer launches where no kernel runs for long."""
-    idle = stage.idle_seconds or 0.0
     compiled = str(setting.parameters.get("compile", "")) not in ("", "none")
     optional = "compile" in setting.parameters and not compiled
     done = f" (compile={setting.parameters['compile']} is on, and leaves this)" if compiled else ""
-    each = f", {stage.kernels:.4g} kernels a {stage.each}" if stage.kernels is not None else ""
-    slowed = ", on a timeline whose profiler slows launches" if stage.clock == "timeline" else ""
+    return _waiting(
+        stage,
+        setting,
+        f"launch {stage.path} less often: record it as a CUDA graph, compile it or fuse its kernels{done}",
+        "--set compile=reduce-overhead" if optional else "",
+    )
+
+
+def _host(stage: StageFacts, setting: Setting) -> Recommendation:
+    """Recommend to look at the host where more passes between launches than these can take."""
+    what = (
+        f"find what the host does in {stage.path} between launches: reading input, synchronising, waiting, other work"
+    )
+    return _waiting(stage, setting, what, "--backend torch")
+
+
+def _waiting(stage: StageFacts, setting: Setting, what: str, change: str) -> Recommendation:
+    """Return what is to be done about the time in which no kernel runs, at most all of it."""
+    idle = stage.idle_seconds or 0.0
+    each = f", {many(stage.kernels, 'kernel')} {stage.an_each}" if stage.kernels else ""
+    where = "on a timeline that the profiler stretches" if limit_of(stage) == "launches" else "under the profiler"
+    known = (
+        f"its kernels need {seconds_text(stage.kernel_seconds)}; what else passes, at most {seconds_text(idle)} {where}"
+    )
     return Recommendation(
         path=stage.path,
-        what=f"launch {stage.path} less often: record it as a CUDA graph, compile it or fuse its kernels{done}",
-        evidence=f"a kernel runs in {format_share(stage.busy or 0.0)} of its {format_ms(1e3 * stage.seconds)}{each}"
-        f"{slowed} ({_passes(stage, setting)})",
+        what=what,
+        evidence=f"a kernel runs in {format_share(stage.busy or 0.0)} of its {seconds_text(stage.seconds)}{each}"
+        f" ({_passes(stage, setting)})",
         saves_seconds=idle,
         at_most_seconds=idle,
-        run_seconds=setting.run_seconds,
-        effort="one option" if optional else "a change of code",
-        measure=_measure(setting, "--set compile=reduce-overhead" if optional else ""),
+        whole=setting.whole,
+        effort="one option" if "--set" in change else "a change of code",
+        measure=_measure(setting, change),
+        waiting=f"{known}, is waiting" if stage.is_stretched else "",
     )
 
 
@@ -161,7 +208,7 @@ def _kernels(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator[Reco
         saves_seconds=seconds - reached,
         # Fused into their neighbours, light kernels need no time of their own; arithmetic stays.
         at_most_seconds=seconds if fusible else seconds - floor,
-        run_seconds=setting.run_seconds,
+        whole=setting.whole,
         effort="one option" if option else "a change of code",
         measure=_measure(setting, f"--set {option}" if option else ""),
     )
@@ -189,8 +236,8 @@ def _own_option(use: KindUse, setting: Setting) -> bool:
 
 def _evidence(use: KindUse, stage: StageFacts) -> str:
     text = f"{format_ms(1e3 * use.seconds)}, {format_share(use.share)} of {stage.path}"
-    if any(part is not None for part in use.counted):
-        text += f", by hardware counters at {counted_text(use.counted)}"
+    if use.counted.parts:
+        text += f", by hardware counters at {counted_text(use)}"
     if use.peak_share is None or use.floor_seconds is None:
         return text
     if use.is_compute and use.peak_flops_per_s is not None:
@@ -213,13 +260,13 @@ def _bytes(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
         return
     yield Recommendation(
         path=stage.path,
-        what=f"move fewer bytes a {stage.each} in {stage.path}: several at a time (a batch), or weights of fewer bits",
+        what=f"move fewer bytes {stage.an_each} in {stage.path}: several at a time (a batch), or weights of fewer bits",
         evidence=f"every {stage.each} moves at least {format_bytes(stage.bytes / stage.instances)} at "
         f"{format_intensity(stage.intensity)}, against a ridge of {format_intensity(ridge)}; at peak bandwidth that is "
         f"{format_ms(1e3 * moving)} of {format_ms(1e3 * stage.seconds)} ({_passes(stage, setting)}, analytic)",
         saves_seconds=(1 - HALVED) * moving,
         at_most_seconds=moving,
-        run_seconds=setting.run_seconds,
+        whole=setting.whole,
         effort="one option" if _batch(setting) else "a change of code",
         measure=_measure(setting, _batch(setting)),
     )

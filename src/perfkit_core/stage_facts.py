@@ -7,15 +7,17 @@ are unprofiled ones where the run has them; else a profiler's, which says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from perfkit_core.kernel_use import KindUse, Peaks, kind_uses
 from perfkit_core.recorded import OWN_DOMAIN, busy_seconds, is_inside, region_rows, scale_factors, scaled_launches
+from perfkit_core.regions import SEEK
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.counters import CounterRegion, CountersReport
 from perfkit_core.schema.metrics import Metrics, StageTime, Utilisation
 from perfkit_core.schema.regions import RegionRow, RegionsReport
+from perfkit_core.stage_loops import recorded_loop, timed_loop
 from perfkit_core.stage_table import run_ms
 
 Clock = Literal["wall_clock", "timeline", "kernels", "none"]
@@ -26,6 +28,9 @@ MOST: Final = 0.5
 
 ALL: Final = 0.95
 """Part of a stage's time from which on a named part is as good as the stage."""
+
+STRETCHED: Final = 0.02
+"""Part of a time on a profiler's timeline without a kernel, from which on the profiler's own cost shows in it."""
 
 
 class StageFacts(NamedTuple):
@@ -39,7 +44,7 @@ class StageFacts(NamedTuple):
         time: Its statistics over the unprofiled runs; None without them.
         loop: Region path of the loop that the stage is or contains; empty without one.
         instances: Iterations of that loop, else how often the stage is entered.
-        each: What one of these is called: a token, the last name of the loop's path, or a call.
+        each: What one of these is called: a token, the last name of the loop's path, an iteration or a call.
         flops: FLOPs; None without an analytic view of it.
         bytes: Least bytes moved; None without an analytic view of it.
         use: Utilisation; None where no peak is known.
@@ -80,9 +85,47 @@ class StageFacts(NamedTuple):
         return None if self.busy is None else self.seconds * max(0.0, 1 - self.busy)
 
     @property
+    def kernel_seconds(self) -> float | None:
+        """Seconds in which a kernel runs, which a profiler hardly changes; None without a profile of a GPU."""
+        return None if self.busy is None else self.seconds * self.busy
+
+    @property
+    def an_each(self) -> str:
+        """``each`` with its article."""
+        return f"{'an' if self.each[:1] in 'aeiou' else 'a'} {self.each}"
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the time is a profiler's and has waiting in it, which the profiler's own cost makes longer."""
+        return self.clock == "timeline" and (self.idle_seconds or 0.0) >= STRETCHED * self.seconds
+
+    @property
+    def idle_per_launch(self) -> float | None:
+        """Seconds without a kernel for each launch, or each kernel where launches are unknown; None without any."""
+        made = self.kernels if self.launches is None else self.launches
+        if self.idle_seconds is None or not made:
+            return None
+        return self.idle_seconds / max(1, self.instances) / made
+
+    @property
     def intensity(self) -> float | None:
         """FLOPs per byte moved; None when either is unknown."""
         return self.flops / self.bytes if self.flops is not None and self.bytes else None
+
+
+class Whole(NamedTuple):
+    """What the time of stages is a part of.
+
+    Attributes:
+        seconds: Its time; 0 when nothing was timed.
+        kind: The unprofiled run; a profiler's whole timeline; all stages on it, where it left iterations out; the
+            kernels of a profile that tells no idle time; the kernels of a sample, which are no run.
+        is_stretched: Whether waiting on a profiler's timeline is a noticeable part of it.
+    """
+
+    seconds: float
+    kind: Literal["run", "timeline", "stages", "kernels", "sample"]
+    is_stretched: bool
 
 
 class Sources(NamedTuple):
@@ -94,6 +137,7 @@ class Sources(NamedTuple):
         profile: A profiler's timeline.
         counters: Hardware counters.
         peaks: Limits of the device.
+        units: What one whole run produces.
     """
 
     analytic: AnalyticReport | None
@@ -101,6 +145,17 @@ class Sources(NamedTuple):
     profile: RegionsReport | None
     counters: CountersReport | None
     peaks: Peaks
+    units: Collection[str] = ()
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether only the kernels that were measured with counters are known, not how often each runs."""
+        if self.metrics is not None or self.counters is None:
+            return False
+        if self.profile is None:
+            return True
+        first, second = self.counters.profiler, self.profile.profiler
+        return first.startswith(second) or second.startswith(first)
 
 
 def stage_facts(sources: Sources) -> tuple[StageFacts, ...]:
@@ -108,24 +163,46 @@ def stage_facts(sources: Sources) -> tuple[StageFacts, ...]:
     rows = region_rows(sources.profile)
     factors = scale_factors(rows, sources.metrics, sources.analytic)
     found = [_facts(path, sources, rows, factors) for path in _stages(sources, rows)]
-    metrics = sources.metrics
-    whole = run_ms(metrics.aggregates.run_ms) / 1e3 if metrics else sum(one.seconds for one in found)
+    whole = _whole(sources, found, factors).seconds
     return tuple(one._replace(share=min(1.0, one.seconds / whole) if whole else 0.0) for one in found)
 
 
-def run_seconds(sources: Sources, facts: Sequence[StageFacts]) -> float:
-    """Return the time of a whole run; 0 when nothing was timed."""
+def whole_of(sources: Sources, facts: Sequence[StageFacts]) -> Whole:
+    """Return what the time of the stages is a part of."""
+    rows = region_rows(sources.profile)
+    return _whole(sources, facts, scale_factors(rows, sources.metrics, sources.analytic))
+
+
+def _whole(sources: Sources, facts: Sequence[StageFacts], factors: Mapping[str, float]) -> Whole:
     if sources.metrics is not None:
-        return run_ms(sources.metrics.aggregates.run_ms) / 1e3
-    return sum(one.seconds for one in facts)
+        return Whole(run_ms(sources.metrics.aggregates.run_ms) / 1e3, "run", is_stretched=False)
+    seconds = sum(one.seconds for one in facts)
+    totals = sources.profile.totals if sources.profile else None
+    if sources.is_sample:
+        return Whole(max(seconds, totals.total_ns / 1e9 if totals else 0.0), "sample", is_stretched=False)
+    if any(one.clock == "kernels" for one in facts):
+        return Whole(seconds, "kernels", is_stretched=False)
+    kind: Literal["timeline", "stages"] = "stages"
+    idle = sum(one.idle_seconds or 0.0 for one in facts)
+    everything = all(factor == 1 for factor in factors.values())
+    if everything and totals is not None and totals.busy_ns is not None and totals.idle_time is not None:
+        kind, seconds = "timeline", max(seconds, (totals.busy_ns + totals.idle_time) / 1e9)
+        idle = totals.idle_time / 1e9
+    return Whole(seconds, kind, is_stretched=bool(seconds) and idle >= STRETCHED * seconds)
 
 
 def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:
     if sources.analytic is not None:
         return [stage.path for stage in sources.analytic.stages]
     if rows:
-        return [path for path in rows if "/" not in path]
-    return [region.path for region in sources.counters.regions if region.parent is None] if sources.counters else []
+        # What only reaches the next place of a loop is no part of the workload.
+        return [path for path, row in rows.items() if "/" not in path and not _is_seek(path, row.domain)]
+    regions = sources.counters.regions if sources.counters else ()
+    return [one.path for one in regions if one.parent is None and not _is_seek(one.path, one.domain)]
+
+
+def _is_seek(path: str, domain: str) -> bool:
+    return domain == OWN_DOMAIN and path.endswith(SEEK)
 
 
 def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: Mapping[str, float]) -> StageFacts:
@@ -137,7 +214,9 @@ def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: 
     clock, seconds = _clock(time, busy, idle, counted)
     stage = next((one for one in analytic.stages if one.path == path), None) if analytic else None
     entered = stage.calls if stage else (row.instances or 1 if row else 1)
-    loop, instances, each = _loop(path, metrics, entered) if metrics else _recorded_loop(path, rows, factors, entered)
+    loop, instances, each = (
+        timed_loop(path, metrics, entered) if metrics else recorded_loop(path, rows, factors, entered, sources.units)
+    )
     kernels = sum(found.exclusive_kernels * factors[one] for one, found in rows.items() if is_inside(one, path))
     on_gpu = row is not None and busy is not None and bool(row.inclusive_kernels)
     launched = [found.exclusive_launches for one, found in rows.items() if is_inside(one, path)]
@@ -154,9 +233,9 @@ def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: 
         bytes=stage.bytes_read + stage.bytes_written if stage else None,
         use=next((one for one in metrics.mfu if one.path == path), None) if metrics else None,
         busy=busy / seconds if on_gpu and busy is not None and seconds and clock != "kernels" else None,
-        kernels=kernels / max(1, instances) if on_gpu else None,
+        kernels=kernels / max(1, instances) if on_gpu and not sources.is_sample else None,
         launches=scaled_launches(path, rows, factors) / max(1, instances) if on_gpu and None not in launched else None,
-        kinds=_kinds(path, seconds, sources, factors) if on_gpu else (),
+        kinds=_kinds(path, row.domain, seconds, sources, factors) if on_gpu and row is not None else (),
         counters=counted,
         largest_part=_largest_part(path, seconds, times),
         operators=() if on_gpu else _operators(path, sources.profile, factors),
@@ -166,9 +245,11 @@ def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: 
     )
 
 
-def _kinds(path: str, seconds: float, sources: Sources, factors: Mapping[str, float]) -> tuple[KindUse, ...]:
-    kernels = sources.profile.kernels if sources.profile else ()
-    counters = sources.counters.kernels if sources.counters else ()
+def _kinds(
+    path: str, domain: str, seconds: float, sources: Sources, factors: Mapping[str, float]
+) -> tuple[KindUse, ...]:
+    kernels = [one for one in (sources.profile.kernels if sources.profile else ()) if one.domain == domain]
+    counters = [one for one in (sources.counters.kernels if sources.counters else ()) if one.domain == domain]
     return kind_uses(path, seconds, kernels, factors, sources.analytic, sources.peaks, counters)
 
 
@@ -207,25 +288,3 @@ def _clock(
     if busy is None and counted is not None:
         busy = counted.inclusive_ns / 1e9
     return ("kernels", busy) if busy is not None else ("none", 0.0)
-
-
-def _recorded_loop(
-    path: str, rows: Mapping[str, RegionRow], factors: Mapping[str, float], calls: int
-) -> tuple[str, int, str]:
-    """Return the same where nothing was timed: a loop is what the profile has less often than the workload does it."""
-    inside = [one for one in rows if one.startswith(f"{path}/") and factors[one] != factors[path]]
-    loop = min(inside, key=lambda one: one.count("/"), default=None)
-    if loop is None:
-        return "", calls, "call"
-    return loop, round((rows[loop].instances or 1) * factors[loop]), loop.rpartition("/")[2]
-
-
-def _loop(path: str, metrics: Metrics, calls: int) -> tuple[str, int, str]:
-    """Return the loop of a stage, its iterations and what one is called."""
-    loop = next((one for one in metrics.aggregates.step_ms.values() if is_inside(one.path, path)), None)
-    if loop is None:
-        return "", calls, "call"
-    token = metrics.aggregates.time_per_output_token_ms
-    if token is not None and token.mean == loop.mean:
-        return loop.path, loop.instances, "token"
-    return loop.path, loop.instances, "iteration" if loop.path == path else loop.path.rpartition("/")[2]

@@ -35,12 +35,13 @@ def environment_rows(run: Run, environment: Environment | None) -> Iterator[Summ
         yield SummaryRow("passes", passes, "run.json")
     for source in index.sources:
         yield SummaryRow("imported", f"{source.name}, of {source.tool or source.importer}", "run.json")
-    if environment is not None and index.kind != "import":
-        if environment.device is not None:
-            yield from _device_rows(environment.device)
-        yield SummaryRow("python", f"{environment.python}, {environment.platform}", "env.json")
+    here = environment if index.kind != "import" else None
+    if here is not None and here.device is not None:
+        yield from _device_rows(here.device)
     elif run.counters is not None and run.counters.device:
         yield SummaryRow("device", run.counters.device, "counters")
+    if here is not None:
+        yield SummaryRow("python", f"{here.python}, {here.platform}", "env.json")
     report = run.report
     if report is not None:
         values = ", ".join(
@@ -117,4 +118,7 @@ def _profile_rows(profile: RegionsReport, source: str) -> Iterator[SummaryRow]:
     elif totals.cpu_time:
         yield SummaryRow("processor time as recorded", format_time(totals.cpu_time), source)
     if totals.idle_time is not None and totals.kernels:
-        yield SummaryRow("GPU idle as recorded", format_time(totals.idle_time), source)
+        idle = format_time(totals.idle_time)
+        if totals.busy_ns is not None:
+            idle += f" of {format_time(totals.busy_ns + totals.idle_time)}"
+        yield SummaryRow("GPU idle as recorded", idle, source)

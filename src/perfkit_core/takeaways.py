@@ -7,14 +7,16 @@ here. Names of regions stand in the text as they are: templates make them safe.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
+from perfkit_core.counter_use import SM_PEAK
 from perfkit_core.kernel_kinds import HEAVY
-from perfkit_core.kernel_use import Counted, KindUse, Peaks
+from perfkit_core.kernel_use import KindUse, Peaks
 from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
-from perfkit_core.stage_facts import StageFacts
-from perfkit_core.stage_table import LAUNCH_BOUND, NEAR_PEAK
+from perfkit_core.stage_facts import StageFacts, Whole
+from perfkit_core.stage_limits import WAITING, Limit, limit_of, many, seconds_text, waits_text, whole_name, whole_text
+from perfkit_core.stage_table import NEAR_PEAK
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share, format_time
 
 NOTICED: Final = 0.02
@@ -32,11 +34,8 @@ FEW_RUNS: Final = 3
 DISAGREE: Final = 1.05
 """Kernel time of a profile over the unprofiled time, from which on the two are said to disagree."""
 
-SM_PEAK: Final = "the SMs' peak"
-"""What counters hold the busiest part of the SMs against."""
-
-Limit = Literal["launches", "compute", "memory", "kernels", "unknown"]
-"""What limits a stage: launches it waits for, a peak it is near to, or kernels that are near to none."""
+MORE: Final = 2.0
+"""FLOPs executed by those needed, from which on that is said: beneath that counters and formulas agree well enough."""
 
 
 class Takeaway(NamedTuple):
@@ -55,32 +54,22 @@ class Takeaway(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def limit_of(stage: StageFacts) -> Limit:
-    """Return what limits a stage."""
-    if stage.busy is not None and stage.busy < LAUNCH_BOUND:
-        return "launches"
-    if stage.use is not None and max(stage.use.mfu, stage.use.bandwidth_share) >= NEAR_PEAK:
-        return "compute" if stage.use.mfu >= stage.use.bandwidth_share else "memory"
-    return "kernels" if stage.busy is not None else "unknown"
-
-
-def takeaway(stage: StageFacts, peaks: Peaks, counters: CountersReport | None) -> Takeaway:
+def takeaway(stage: StageFacts, whole: Whole, peaks: Peaks, counters: CountersReport | None) -> Takeaway:
     """Return what to take away of a stage."""
-    evidence = [*_time(stage), *_waiting(stage), *_kinds(stage), *_floor(stage, peaks)]
+    evidence = [*_time(stage, whole), *_waiting(stage), *_kinds(stage), *_floor(stage, peaks)]
     evidence += [*_counted(stage, counters), *_doubts(stage)]
     return Takeaway(stage.path, limit_of(stage), headline(stage), tuple(evidence))
 
 
 def headline(stage: StageFacts) -> str:
     """Return what limits a stage in half a sentence, with the figure that says so."""
-    limit = limit_of(stage)
-    if limit == "launches" and stage.busy is not None:
-        each = f", {_number(stage.kernels)} kernels a {stage.each}" if stage.kernels is not None else ""
-        return f"waits for launches: a kernel runs in {format_share(stage.busy)} of its time{each}"
+    if limit_of(stage) in WAITING:
+        return waits_text(stage)
     heavy = [use for use in stage.kinds if set(use.members) & set(HEAVY) and use.share >= NOTICED]
     known = [f"{use.kind} {_nearness(use)} ({_of_peak(use)})" for use in heavy if use.peak_share is not None][:2]
+    busy = "" if stage.busy is None else f"keeps the GPU busy in {format_share(_capped(stage.busy))} of its time"
     if known:
-        return f"keeps the GPU busy in {format_share(_capped(stage.busy))} of its time, with {' and '.join(known)}"
+        return f"{busy}, with {' and '.join(known)}" if busy else f"has {' and '.join(known)}"
     if stage.use is not None:
         side, part = (
             ("compute", stage.use.mfu)
@@ -90,9 +79,7 @@ def headline(stage: StageFacts) -> str:
         return f"reaches {format_share(part)} of the {side} peak"
     if stage.busy is not None:
         kinds = ", ".join(f"{use.kind} {format_share(use.share)}" for use in stage.kinds[:2])
-        return f"keeps the GPU busy in {format_share(_capped(stage.busy))} of its time" + (
-            f": {kinds}" if kinds else ""
-        )
+        return busy + (f": {kinds}" if kinds else "")
     if stage.counters is not None and stage.counters.measured_share:
         reason = f" ({stage.counters.reason})" if stage.counters.reason else ""
         measured = format_share(stage.counters.measured_share)
@@ -100,15 +87,13 @@ def headline(stage: StageFacts) -> str:
     return _uncounted(stage)
 
 
-def point(facts: Sequence[StageFacts], run_seconds: float) -> str:
+def point(facts: Sequence[StageFacts], whole: Whole) -> str:
     """Return the one sentence to repeat: which stage takes the most time and what limits it; empty without stages."""
     if not facts:
         return ""
-    if run_seconds:
+    if whole.seconds:
         largest = max(facts, key=lambda one: one.seconds)
-        clock = {"timeline": " on the profiler's timeline", "kernels": " of kernel time"}.get(largest.clock, "")
-        whole = f"{format_share(largest.share)} of the run's {format_ms(1e3 * run_seconds)}{clock}"
-        return f"{largest.path} takes {whole} and {headline(largest)}."
+        return f"{largest.path} takes {format_share(largest.share)} of {whole_text(whole)} and {headline(largest)}."
     total = sum(one.flops or 0 for one in facts)
     largest = max(facts, key=lambda one: one.flops or 0)
     return (
@@ -117,15 +102,15 @@ def point(facts: Sequence[StageFacts], run_seconds: float) -> str:
     )
 
 
-def _time(stage: StageFacts) -> Iterator[str]:
+def _time(stage: StageFacts, whole: Whole) -> Iterator[str]:
     if not stage.seconds:
         return
     loop = ""
     if stage.instances > 1:
-        loop = f", {stage.instances} x {format_ms(1e3 * stage.seconds / stage.instances)} a {stage.each}"
+        loop = f", {stage.instances} x {format_ms(1e3 * stage.seconds / stage.instances)} {stage.an_each}"
     if stage.largest_part is not None:
         loop += f"; {format_share(stage.largest_part[1])} of it in {stage.largest_part[0]}"
-    yield f"{format_ms(1e3 * stage.seconds)}, {format_share(stage.share)} of the run{loop}"
+    yield f"{seconds_text(stage.seconds)}, {format_share(stage.share)} of {whole_name(whole)}{loop}"
 
 
 def _waiting(stage: StageFacts) -> Iterator[str]:
@@ -134,36 +119,42 @@ def _waiting(stage: StageFacts) -> Iterator[str]:
     text = f"no kernel runs in {format_time(1e9 * stage.idle_seconds)} of it"
     if stage.kernels:
         each = 1e3 * stage.seconds / max(1, stage.instances) / stage.kernels
-        text += f"; {_number(stage.kernels)} kernels a {stage.each}, one every {format_time(1e6 * each)}"
+        text += f"; {many(stage.kernels, 'kernel')} {stage.an_each}, one every {format_time(1e6 * each)}"
         text += f", each running {format_time(1e6 * each * _capped(stage.busy))} on average"
-    if stage.launches is not None:
-        text += f"; {_number(stage.launches)} launches"
+    if stage.launches is not None and stage.launches != stage.kernels:
+        text += f"; {many(stage.launches, 'launch', 'launches')}"
     yield text
 
 
 def _kinds(stage: StageFacts) -> Iterator[str]:
-    for use in [one for one in stage.kinds if one.share >= NOTICED][:MANY_KINDS]:
-        text = f"{use.kind}: {format_share(use.share)} of the time"
+    for use, part in [(use, part) for use in stage.kinds if (part := _part(stage, use)) >= NOTICED][:MANY_KINDS]:
+        text = f"{use.kind}: {format_share(part)} of {'its kernel time' if stage.is_stretched else 'the time'}"
         if use.flops:
-            text += f", {format_flops(use.flops_per_s)}/s"
-        if use.peak_share is not None and use.floor_seconds:
-            by_formula = use.compute_seconds is not None or use.memory_seconds is not None
-            text += f", {_nearness(use)}: {_of_peak(use)}" if by_formula else f", {_nearness(use)}"
-        if any(part is not None for part in use.counted):
-            text += f"; hardware counters: {counted_text(use.counted)}"
+            text += f", {format_flops(use.flops_per_s)}/s of useful work"
+        by_formula = use.compute_seconds is not None or use.memory_seconds is not None
+        if by_formula and use.peak_share is not None:
+            text += f", {_nearness(use)}: {_of_peak(use)}"
+        if use.counted.parts:
+            near = f"{_nearness(use)}, at " if not by_formula and use.peak_share is not None else ""
+            text += f"; by hardware counters {near}{counted_text(use)}"
         yield text
     if stage.operators:
         yield ", ".join(f"{name} takes {format_share(part)} of its processor time" for name, part in stage.operators)
 
 
-def counted_text(counted: Counted) -> str:
-    """Return what hardware counters say of kernels, as far as they were read."""
-    parts = (
-        (counted.peak, "of peak arithmetic"),
-        (counted.compute, f"of {SM_PEAK}"),
-        (counted.dram, "of peak memory bandwidth"),
-    )
-    return ", ".join(f"{format_share(part)} {what}" for part, what in parts if part is not None)
+def _part(stage: StageFacts, use: KindUse) -> float:
+    """Return the part of a stage's time that some kernels take; of its kernels' time where the other is stretched."""
+    if stage.is_stretched:
+        return use.seconds / stage.kernel_seconds if stage.kernel_seconds else 0.0
+    return use.share
+
+
+def counted_text(use: KindUse) -> str:
+    """Return what hardware counters say of kernels, as far as they were read, and what of that is no useful work."""
+    text = ", ".join(f"{format_share(part)} of {what}" for part, what in use.counted.parts)
+    if use.executed is not None and use.executed >= MORE:
+        text += f", executing {use.executed:.{0 if use.executed >= 10 else 1}f} times the FLOPs that are needed"
+    return text
 
 
 def _floor(stage: StageFacts, peaks: Peaks) -> Iterator[str]:
@@ -185,8 +176,12 @@ def _counted(stage: StageFacts, counters: CountersReport | None) -> Iterator[str
     if counters is None or stage.counters is None or not stage.counters.measured_share:
         return
     found = stage.counters
-    text = f"hardware counters of {format_share(found.measured_share)} of its kernel time: {found.bound}"
-    yield f"{text} ({found.reason})" if found.reason else text
+    text = f"hardware counters of {format_share(found.measured_share)} of its kernel time"
+    if found.bound == "launch":
+        # That is told from idle time, of which the headline has more to say.
+        yield f"{text} were read"
+    else:
+        yield f"{text}: {found.bound} ({found.reason})" if found.reason else f"{text}: {found.bound}"
 
 
 def _doubts(stage: StageFacts) -> Iterator[str]:
@@ -202,8 +197,8 @@ def _doubts(stage: StageFacts) -> Iterator[str]:
     if stage.busy is not None and stage.busy > DISAGREE:
         part = format_share(stage.busy)
         yield f"care: its kernels took {part} of the unprofiled time when profiled: clocks or overlap differ"
-    if stage.clock == "timeline" and stage.idle_seconds is not None and stage.idle_seconds >= NOTICED * stage.seconds:
-        idle = format_ms(1e3 * stage.idle_seconds)
+    if stage.is_stretched and limit_of(stage) not in WAITING:
+        idle = seconds_text(stage.idle_seconds)
         yield f"care: the profiler slows launches down, so {idle} idle are more than without it"
     if stage.hidden:
         yield f"not visible inside: {stage.hidden}"
@@ -218,8 +213,11 @@ def open_question(stage: StageFacts) -> str:
     return f"how near {' and '.join(kinds)} of {stage.path} come to the device's peaks" if kinds else ""
 
 
-def doubts(metrics: Metrics | None) -> Iterator[str]:
+def doubts(metrics: Metrics | None, facts: Sequence[StageFacts], whole: Whole) -> Iterator[str]:
     """Yield what makes the times of a whole run doubtful, with its figure."""
+    outside = whole.seconds - sum(one.seconds for one in facts)
+    if whole.kind in ("timeline", "sample") and facts and outside >= NOTICED * whole.seconds:
+        yield f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage"
     if metrics is None:
         return
     run = metrics.aggregates.run_ms
@@ -255,7 +253,3 @@ def _nearness(use: KindUse) -> str:
 
 def _capped(value: float | None) -> float:
     return min(1.0, value or 0.0)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -18,6 +18,7 @@ import pytest
 from perfkit_core import (
     capture_context,
     costtree,
+    counter_use,
     errors,
     findings,
     hookspecs,
@@ -33,6 +34,7 @@ from perfkit_core import (
     summary_rows,
     takeaways,
     template_context,
+    top_work,
 )
 from perfkit_core.cli import perfkit
 from perfkit_core.families import Family
@@ -147,14 +149,15 @@ def test_every_name_of_the_template_context_is_documented(page):
         capture_context.CaptureRow,
         capture_context.KernelTotal,
         findings.Findings,
+        stage_facts.Whole,
         stage_facts.StageFacts,
         kernel_use.KindUse,
-        kernel_use.Counted,
+        counter_use.Counted,
         takeaways.Takeaway,
         recommendations.Recommendation,
         summary_rows.SummaryRow,
-        findings.OperatorLine,
-        findings.KernelLine,
+        top_work.OperatorLine,
+        top_work.KernelLine,
         template_context.Page,
     ):
         names = {*getattr(kind, "_fields", ()), *(name for name in getattr(kind, "__dataclass_fields__", ()))}

@@ -33,6 +33,7 @@ class Work:
         steps: Iterations of the loop inside; 1 for none.
         seen: Iterations that the profile has.
         spread: Half of the 95 % interval, as a part of the mean.
+        launches: API calls that launch the kernels of one iteration; None where the profiler does not tell.
     """
 
     seconds: float
@@ -43,11 +44,25 @@ class Work:
     steps: int = 1
     seen: int = 1
     spread: float = 0.01
+    launches: int | None = None
+
+    def inner(self, path: str) -> str:
+        """Return the region that the kernels run in."""
+        return f"{path}/step" if self.steps > 1 else path
+
+
+def counter(name: str, where: str, seconds: float, **shares: float) -> CounterKernel:
+    """Return the counters of one kernel in one region, by that region's time in the profile."""
+    return CounterKernel.model_construct(
+        name=name, where=where, domain="perfkit", total_ns=round(1e9 * seconds), measured_calls=1,
+        efficiency=Efficiency.model_construct(**shares),
+    )  # fmt: skip
 
 
 def run_of(
-    stages: dict[str, Work], *, metrics: bool = True, profile: bool = True, counters: bool | dict[str, float] = False,
-    parameters: dict[str, object] | None = None, kind: str = "model", idle: bool = False,
+    stages: dict[str, Work], *, metrics: bool = True, profile: bool = True,
+    counters: bool | dict[str, float] | list[CounterKernel] = False, parameters: dict[str, object] | None = None,
+    kind: str = "model", idle: bool = False, outside: float = 0.0, sample: bool = False,
 ) -> Run:  # fmt: skip
     """Return a run with the records asked for.
 
@@ -55,10 +70,13 @@ def run_of(
         stages: Stages by path.
         metrics: Whether there are unprofiled times.
         profile: Whether there is a profile.
-        counters: Whether there are hardware counters, and what they say of attention where that is not the usual.
+        counters: Whether there are hardware counters, and what they say of attention where that is not the usual, or
+            of which kernels.
         parameters: Parameters of model and workload.
         kind: A model, a command or an import.
         idle: Whether the profile has idle time: what the kernels of a stage leave of its seconds.
+        outside: Idle seconds on the timeline outside of every stage.
+        sample: Whether the profile is what counters alone recorded: the kernels that were measured.
     """
     analytic = _analytic(stages, {"compile": "none", "attention": "sdpa", "batch_size": 1} | (parameters or {}))
     index = RunIndex(
@@ -72,10 +90,12 @@ def run_of(
     run = Run(path=Path("nowhere"), index=index)
     run.__dict__["report"] = analytic if kind == "model" else None
     run.__dict__["metrics"] = _metrics(stages) if metrics else None
-    run.__dict__["profile"] = _profile(stages, idle) if profile else None
+    run.__dict__["profile"] = _profile(stages, idle, outside) if profile else None
+    if sample:
+        run.__dict__["profile"] = run.profile.model_copy(update={"profiler": "Nsight Compute"})
     usual = {"peak_share": 0.625, "dram_share": 0.125}
     run.__dict__["counters"] = (
-        _counters(stages, counters if isinstance(counters, dict) else usual) if counters else None
+        _counters(stages, usual if counters is True else counters) if counters is not False else None
     )
     run.__dict__["verification"] = None
     return run
@@ -165,21 +185,22 @@ def _use(path: str, work: Work) -> Utilisation:
     )  # fmt: skip
 
 
-def _profile(stages: dict[str, Work], idle: bool) -> RegionsReport:
+def _profile(stages: dict[str, Work], idle: bool, outside: float) -> RegionsReport:
     regions, kernels, operators = [], [], []
     for path, work in stages.items():
         part = work.seen / work.steps
         busy, count = round(1e9 * sum(work.kernels.values()) * part), work.count * len(work.kernels) * work.seen
         left = max(0.0, work.seconds - sum(work.kernels.values()))
-        inner = f"{path}/step" if work.steps > 1 else path
+        inner = work.inner(path)
         paths = {path: (0 if inner != path else count, 1), inner: (count, work.seen if inner != path else 1)}
         for one, (own, instances) in paths.items():
+            made = None if work.launches is None else work.launches * work.seen * bool(own)
             regions.append(
                 RegionRow(
                     domain="perfkit", path=one, process=None, device=None, inclusive_ns=busy,
                     exclusive_ns=busy if own else 0,
                     inclusive_kernels=count, exclusive_kernels=own, busy_ns=busy, span_ns=busy, instances=instances,
-                    idle_time=round(1e9 * left * part) if idle else None,
+                    idle_time=round(1e9 * left * part) if idle else None, exclusive_launches=made,
                 )
             )  # fmt: skip
         for name, seconds in work.kernels.items():
@@ -200,12 +221,14 @@ def _profile(stages: dict[str, Work], idle: bool) -> RegionsReport:
         operators=tuple(operators),
         totals=RegionTotals(
             kernels=sum(row.calls for row in kernels), total_ns=sum(row.total_ns for row in kernels), outside_ns=0,
-            unattributed={},
+            unattributed={}, busy_ns=sum(row.total_ns for row in kernels),
+            idle_time=round(1e9 * outside) + sum(row.idle_time for row in regions if "/" not in row.path)
+            if idle else None,
         ),
     )  # fmt: skip
 
 
-def _counters(stages: dict[str, Work], shares: dict[str, float]) -> CountersReport:
+def _counters(stages: dict[str, Work], kernels: dict[str, float] | list[CounterKernel]) -> CountersReport:
     """Return what conclusions look at, and nothing else of the record."""
     bound = {"measured_share": 0.875, "bound": "compute", "reason": "the tensor cores at 62.5 %", "domain": "perfkit"}
     regions = tuple(
@@ -214,6 +237,8 @@ def _counters(stages: dict[str, Work], shares: dict[str, float]) -> CountersRepo
         )
         for path, work in stages.items()
     )
-    efficiency = Efficiency.model_construct(**shares)
-    kernel = CounterKernel.model_construct(name=ATTENTION, total_ns=10, measured_calls=1, efficiency=efficiency)
-    return CountersReport.model_construct(device="GPU 9", regions=regions, kernels=(kernel,))
+    if isinstance(kernels, dict):
+        kernels = [counter(ATTENTION, work.inner(path), 1e-8, **kernels) for path, work in stages.items()]
+    return CountersReport.model_construct(
+        profiler="Nsight Compute", device="GPU 9", regions=regions, kernels=tuple(kernels)
+    )

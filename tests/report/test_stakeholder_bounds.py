@@ -65,9 +65,9 @@ def test_every_sentence_has_a_figure_and_changes_with_it() -> None:
 @pytest.mark.parametrize("factor", [1.0, 1.7])
 def test_no_figure_is_fixed_text(factor: float) -> None:
     """Every figure of the point is one of the data: scaled times give scaled figures."""
-    stages = {"decode": Work(9.0 * factor, {PRODUCT: 1.8 * factor}, steps=100, seen=4, count=842)}
+    stages = {"decode": Work(9.0 * factor, {PRODUCT: 1.8 * factor}, steps=100, seen=4, count=4000)}
     figures = re.findall(r"\d[\d.]*", Findings(run_of(stages)).point)
-    assert figures == ["100.0", f"{9 * factor:.3f}" if factor == 1 else f"{9 * factor:.2f}", "20.0", "842"]
+    assert figures == ["100.0", f"{9 * factor:.3f}" if factor == 1 else f"{9 * factor:.2f}", "20.0", "4000"]
 
 
 @pytest.mark.parametrize(

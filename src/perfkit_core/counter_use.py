@@ -1,0 +1,95 @@
+"""What hardware counters say of kernels, in the regions in which these ran.
+
+One kernel does other work in another stage, so counters are taken by place: a kernel's figures count where it was, by
+the time that it took there in a whole run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from perfkit_core.recorded import is_inside
+from perfkit_core.schema.counters import CounterKernel, Efficiency
+
+SM_PEAK: Final = "the SMs' peak"
+"""What counters hold the busiest part of the SMs against."""
+
+_INDEX: Final = re.compile(r"(?<=[._\[])\d+(?=$|[./\]])")
+"""Indices in region paths, which counters have as ``*``."""
+
+
+class Counted(NamedTuple):
+    """What hardware counters say of kernels, weighted by their time; None where they were not read.
+
+    Attributes:
+        peak: Part of the device's arithmetic peak, 0 to 1; what is computed for nothing, as in padded tiles, counts.
+        compute: Busiest part of the SMs, of its peak, 0 to 1.
+        dram: Part of peak memory bandwidth, 0 to 1.
+        flops_per_s: FLOPs that they execute by their time under the counters, needed or not, in FLOP/s.
+    """
+
+    peak: float | None
+    compute: float | None
+    dram: float | None
+    flops_per_s: float | None = None
+
+    @property
+    def arithmetic(self) -> float | None:
+        """The larger part on the side of arithmetic; None when nothing of that was read."""
+        return max((part for part in (self.peak, self.compute) if part is not None), default=None)
+
+    @property
+    def largest(self) -> float | None:
+        """The part of the peak that is nearest; None unless arithmetic was read: memory alone does not tell."""
+        return None if self.arithmetic is None else max(self.arithmetic, self.dram or 0.0)
+
+    @property
+    def parts(self) -> tuple[tuple[float, str], ...]:
+        """What was read, each with the peak that it is a part of."""
+        parts = (
+            (self.peak, "peak arithmetic"),
+            (self.compute, SM_PEAK),
+            (self.dram, "peak memory bandwidth"),
+        )
+        return tuple((part, what) for part, what in parts if part is not None)
+
+    @property
+    def nearest(self) -> tuple[float, str] | None:
+        """The largest part and the peak that it is of; None when nothing was read."""
+        return max(self.parts, key=lambda one: one[0], default=None)
+
+
+def family(path: str) -> str:
+    """Return a region path as counters have it, with ``*`` for its indices."""
+    return _INDEX.sub("*", path)
+
+
+def counters_inside(stage: str, counters: Sequence[CounterKernel]) -> tuple[CounterKernel, ...]:
+    """Return the kernels with counters that ran in a stage."""
+    place = family(stage)
+    return tuple(one for one in counters if is_inside(one.where, place))
+
+
+def counted(kernels: Sequence[CounterKernel], factors: Mapping[str, float]) -> Counted:
+    """Return what counters say of some kernels together.
+
+    Args:
+        kernels: Kernels by geometry and place, those without counters included.
+        factors: By how much the time of a region's kernels is multiplied to be of a whole run, by region path.
+    """
+    places = {family(path): factor for path, factor in factors.items()}
+    rows = [(one.efficiency, one.total_ns * places.get(one.where, 1.0)) for one in kernels if one.measured_calls]
+
+    def mean(figure: Callable[[Efficiency], float | None]) -> float | None:
+        known = [(value, time) for one, time in rows if (value := figure(one)) is not None]
+        weight = sum(time for _, time in known)
+        return sum(value * time for value, time in known) / weight if weight else None
+
+    return Counted(
+        peak=mean(lambda one: one.peak_share),
+        compute=mean(lambda one: one.compute_share),
+        dram=mean(lambda one: one.dram_share),
+        flops_per_s=mean(lambda one: one.flops_per_s),
+    )
