@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from perfkit_core.privacy import is_secret
-from perfkit_core.schema.run import Environment
+from perfkit_core.schema.run import DevicePeaks, Environment
+
+if TYPE_CHECKING:
+    from perfkit_core.specs import DeviceSpec
 
 STACK = ("torch", "transformers", "diffusers")
 """Optional distributions that verification needs."""
@@ -48,6 +52,20 @@ def environment(
             for name, value in sorted((variables or {}).items())
             if name.startswith(VARIABLES) and not is_secret(name)
         },
+    )
+
+
+def known_peaks(name: str, devices: Sequence[DeviceSpec]) -> DevicePeaks | None:
+    """Return the peaks of the GPU that calls itself so; None when no entry of ``devices`` is of it."""
+    spec = next((device for device in devices if device.matches(name)), None)
+    if spec is None:
+        return None
+    return DevicePeaks(
+        name=spec.name,
+        reported=name,
+        source=spec.source,
+        memory_bandwidth=spec.memory_bandwidth,
+        flops_per_s=dict(spec.dense_peaks),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from perfkit_core import rundir
 from perfkit_core.backend import Pass, ProfilerBackend, RunContext
+from perfkit_core.environment import known_peaks
 from perfkit_core.errors import PerfkitError
 from perfkit_core.files import private_directory
 from perfkit_core.interrupts import hasty, shielded
@@ -136,9 +137,10 @@ class BackendPasses(PassLoop[RunContext]):
         session = read_session(context)
         if session is None:
             return
-        known = writer.records.get(rundir.ENVIRONMENT)
+        known, gpu = writer.records.get(rundir.ENVIRONMENT), session.device.gpu
+        peaks = known_peaks(gpu.name, context.devices) if gpu else None
         if isinstance(known, Environment) and (known.device is None or session.complete):
-            writer.write_json(rundir.ENVIRONMENT, known.model_copy(update={"device": session.device}))
+            writer.write_json(rundir.ENVIRONMENT, known.model_copy(update={"device": session.device, "peaks": peaks}))
         writer.write_yaml(rundir.INPUTS, {"seed": context.measure.seed, "inputs": list(session.inputs)})
         writer.update(device=session.device.device)
         context.notes.extend(session.notes)

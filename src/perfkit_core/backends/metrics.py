@@ -10,9 +10,9 @@ from perfkit_core.backend import RunContext
 from perfkit_core.backends.mfu import HOW_TO_ADD, bytes_moved, flops_by_type, match_device, utilisation
 from perfkit_core.backends.samples import RunTotal, mean, region_times, totals
 from perfkit_core.costtree import CostTree
+from perfkit_core.environment import known_peaks
 from perfkit_core.schema.metrics import (
     Aggregates,
-    DevicePeaks,
     Metrics,
     RegionTime,
     StageTime,
@@ -69,7 +69,7 @@ def metrics(
         loaded_bytes=session.loaded_bytes,
         regions=regions,
         outside_ns=round(mean([Fraction(run.outside) for run in detailed or measured])),
-        peaks=_peaks(spec, gpu_name),
+        peaks=known_peaks(gpu_name, context.devices) if device.gpu else None,
         mfu=table,
         mfu_missing=missing,
         region_overhead_ns=overhead["region_ns"],
@@ -257,12 +257,6 @@ def _mfu(
         found.append(utilisation(path, time, flops.get(path, {}), moved.get(path, 0), spec, _nested_in(path)))
     table = tuple(one for one in found if one is not None)
     return table, "" if table else f"{spec.name} has no peak for the element types of this workload"
-
-
-def _peaks(spec: DeviceSpec | None, reported: str) -> DevicePeaks | None:
-    if spec is None:
-        return None
-    return DevicePeaks(name=spec.name, reported=reported, source=spec.source, memory_bandwidth=spec.memory_bandwidth)
 
 
 def _warnings(aggregates: Aggregates, session: Session) -> list[str]:

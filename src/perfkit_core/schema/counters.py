@@ -11,6 +11,9 @@ from perfkit_core.schema.base import COUNTERS_REGION_SCHEMA, COUNTERS_SCHEMA, Pa
 Bound = Literal["compute", "memory", "balanced", "latency", "launch", "unknown"]
 """What limits a kernel or a region; ``launch`` is said of regions alone."""
 
+Replay = Literal["kernel", "application", "range", "app-range", ""]
+"""How a profiler repeats what it measures: each kernel, the whole program, a range, or the program for its ranges."""
+
 Share = Annotated[float, Field(ge=0)]
 """A part of a peak: what was reached can lie a little above what is sustained by the profiler's reckoning."""
 
@@ -34,10 +37,13 @@ class RuleMessage(Record):
 
     section: str = Field(description="Section of the rule")
     rule: str = Field(description="Its name")
-    type: str = Field(description="Kind of message, as the profiler has it")
+    type: str = Field(description="Kind of message, as the profiler has it: INF, OPT, WRN or ERR of ncu")
     message: str = Field(description="What it said")
     speedup_percent: float | None = Field(default=None, description="Its estimate of what can be gained, in percent")
-    speedup_type: str = Field(default="", description="Whether that is of the kernel (local) or of all (global)")
+    speedup_type: str = Field(
+        default="",
+        description="Whether that is of the kernel's time (global) or of the part that the rule looks at (local)",
+    )
 
 
 class Efficiency(Record):
@@ -132,19 +138,30 @@ class Thresholds(Record):
     balanced_within: Part = Field(default=0.1, description="Difference of both shares up to which they are balanced")
     launch_idle: Part = Field(default=0.3, description="Idle share from which on a region waits for launches")
     low_occupancy: Part = Field(default=0.25, description="Occupancy below which it is named as a cause of latency")
+    near_ridge: Part = Field(
+        default=0.2, description="Difference from the ridge, as part of it, up to which an intensity speaks for no side"
+    )
+    short_kernel_us: float = Field(
+        default=10.0, ge=0, description="Microseconds below which a kernel's shortness is named as a cause of latency"
+    )
 
 
 class CountersReport(Record):
     """Counters by kernel and by region.
 
     All of it follows from the profiler's report, the timeline and the thresholds, so importing both again gives the
-    same file. What was planned, and how kernels were replayed, stands with the pass in ``run.json``.
+    same file. What was planned, and why it was replayed so, stands with the pass in ``run.json`` and in ``report.md``.
     """
 
     schema_: Literal["perfkit.counters/1"] = Field(
         default=COUNTERS_SCHEMA, alias="schema", description="Schema of this file"
     )
     profiler: str = Field(description="What read the counters, with its version where the report tells")
+    replay: Replay = Field(
+        default="",
+        description="How it repeated what it measured, as its report tells: each kernel by itself, the whole program, "
+        "each range by itself, or the whole program for its ranges; empty when it does not",
+    )
     timeline: str = Field(description="What counted the kernels and their time")
     device: str = Field(default="", description="GPU, as it calls itself; empty when unknown")
     peaks: str = Field(default="", description="Whose peaks were used, and where they come from; empty when unknown")

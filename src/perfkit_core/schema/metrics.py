@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from perfkit_core.schema.base import METRICS_SCHEMA, Record
+from perfkit_core.schema.run import DevicePeaks
 from perfkit_core.schema.session import MemorySample
 
 
@@ -61,15 +62,6 @@ class Utilisation(Record):
     floor_seconds: float = Field(description="The longer of both times at peak, in seconds")
     peaks: tuple[Peak, ...] = Field(description="FLOPs by element type and the peaks used")
     nested_in: str = Field(description="Stage that contains it; empty for a stage and for the whole run")
-
-
-class DevicePeaks(Record):
-    """The device whose peaks were used."""
-
-    name: str = Field(description="Name in perfkit's table")
-    reported: str = Field(description="Name that the driver reports")
-    source: str = Field(description="Where the peaks come from")
-    memory_bandwidth: float = Field(description="Peak memory bandwidth, in bytes per second")
 
 
 class RegionTime(Record):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from perfkit_core.schema.base import ENVIRONMENT_SCHEMA, RUN_SCHEMA, Count, Record
 
-PassStatus = Literal["pending", "running", "done", "failed"]
+PassStatus = Literal["pending", "running", "done", "failed", "replaced"]
 RunKind = Literal["model", "command", "import"]
 RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
 
@@ -39,7 +39,9 @@ class PassRecord(Record):
     """One pass of one backend."""
 
     backend: str = Field(description="Backend name")
-    status: PassStatus = Field(description="How far the pass got")
+    status: PassStatus = Field(
+        description="How far it got; replaced: an attempt that failed, whose place the next pass took, as its notes say"
+    )
     seconds: float = Field(ge=0, description="Wall time of the pass, in seconds")
     error: str = Field(default="", description="Why it failed, in one line")
     exit_code: int = Field(default=0, description="Exit code that goes with the error; 0 when it did not fail")
@@ -148,6 +150,19 @@ class DeviceRecord(Record):
     gpu: GpuRecord | None = Field(description="The GPU; null on the CPU")
 
 
+class DevicePeaks(Record):
+    """The GPU, and the peaks that its data sheet gives."""
+
+    name: str = Field(description="Name in perfkit's table")
+    reported: str = Field(description="Name that the driver reports")
+    source: str = Field(description="Where the peaks come from")
+    memory_bandwidth: float = Field(description="Peak memory bandwidth, in bytes per second")
+    flops_per_s: dict[str, float] = Field(
+        default_factory=dict,
+        description="Dense peaks by element type (``tfloat32`` where float32 may use it), in FLOP/s",
+    )
+
+
 class Environment(Record):
     """``env.json``: the software that made the run."""
 
@@ -164,3 +179,6 @@ class Environment(Record):
         default_factory=dict, description="Environment variables of the workers that change how torch computes"
     )
     device: DeviceRecord | None = Field(default=None, description="Where it ran; null when nothing was executed")
+    peaks: DevicePeaks | None = Field(
+        default=None, description="That GPU's peaks; null on the CPU and for a GPU that is not in perfkit's table"
+    )
