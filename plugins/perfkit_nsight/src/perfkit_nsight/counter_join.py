@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_nsight.results import Result
-from perfkit_nsight.work_groups import Group, Place, groups_of, same_time
+from perfkit_nsight.work_groups import Group, Place, family, groups_of, same_time
 
 AGREE_SHARE, AGREE_NS = 0.25, 3000
 """Difference of the mean time under the counters from that on the timeline, up to which a measurement stands for its
@@ -103,8 +103,9 @@ def upwards(path: str) -> Iterator[str]:
 def join(results: Sequence[Result], timeline: Timeline) -> Joined:
     """Find the kernels that every measured launch stands for: by name, geometry and the regions it was launched in.
 
-    A kernel that was measured in no region of its family takes what was measured elsewhere, if that took the same time.
-    What took another time than on the timeline, was measured of other work: it stands for nothing.
+    A kernel that was measured in none of its regions takes what was measured elsewhere, if that took the same time: in
+    other regions of its family if there is any, else anywhere. What took another time than on the timeline, was
+    measured of other work: it stands for nothing.
 
     Tools write the same name differently: nsys as ncu does, PyTorch's profiler as the C++ runtime does, others as it is
     in the program. Each spelling of a measured launch is tried.
@@ -115,6 +116,7 @@ def join(results: Sequence[Result], timeline: Timeline) -> Joined:
     names = {group.name for group in timeline.kernels}
     demangled, untold = _demangler()
     own: dict[int, list[int]] = {}
+    kin: dict[int, list[int]] = {}
     others: dict[int, list[int]] = {}
     unmatched: list[int] = []
     for place, result in enumerate(results):
@@ -125,29 +127,37 @@ def join(results: Sequence[Result], timeline: Timeline) -> Joined:
         if not groups:
             unmatched.append(place)
             continue
+        where = _launched_in(result)
+        families = {(domain, family(path)) for domain, path in where}
         for index in groups:
-            here = _launched_in(result) & set(timeline.kernels[index].regions)
-            (own if here else others).setdefault(index, []).append(place)
-    return _joined(results, timeline, own, others, tuple(unmatched), untold)
+            group = timeline.kernels[index]
+            if where & set(group.regions):
+                own.setdefault(index, []).append(place)
+            elif (group.regions[0][0], group.where) in families:
+                kin.setdefault(index, []).append(place)
+            else:
+                others.setdefault(index, []).append(place)
+    return _joined(results, timeline, (own, kin, others), tuple(unmatched), untold)
 
 
 def _joined(
     results: Sequence[Result],
     timeline: Timeline,
-    own: Mapping[int, list[int]],
-    others: Mapping[int, list[int]],
+    nearness: tuple[Mapping[int, list[int]], ...],
     unmatched: tuple[int, ...],
     untold: str,
 ) -> Joined:
     launches: list[tuple[int, ...]] = []
     borrowed, differing = [], []
+    own, _, others = nearness
     for index, group in enumerate(timeline.kernels):
-        candidates = own.get(index) or others.get(index, [])
-        fitting = _fitting(results, candidates, group, together=index in own)
+        # The nearest decide alone: what took the same time elsewhere may still be other work.
+        nearest = next((places for places in nearness if index in places), {})
+        fitting = _fitting(results, nearest.get(index, []), group, together=nearest is own)
         launches.append(fitting)
-        if fitting and index not in own:
+        if fitting and nearest is others:
             borrowed.append(index)
-        if candidates and not fitting:
+        if nearest and not fitting:
             differing.append(index)
     return Joined(
         launches=tuple(launches),
