@@ -132,9 +132,39 @@ class Turns(ProfilerBackend):
         raise AssertionError("it makes no pass of its own")
 
 
+class AsksOptions(Options):
+    graphs: str = "node"
+
+
+class Asks(Turns):
+    def passes(self, context):
+        yield Pass(backend="nsys", options={"graphs": context.options.graphs, "keep_report": True}, iterations=1)
+
+
+class TriesOptions(Options):
+    seconds: float = 0
+
+
+class Tries(ProfilerBackend):
+    def passes(self, context):
+        yield Pass(name="first")
+        yield Pass(name="second")
+
+    def failed(self, error, context):
+        context.notes.append(f"the second is tried instead: {error}")
+        return None if context.step.name == "first" else error
+
+    def collect(self, context):
+        time.sleep(context.options.seconds)
+        if context.step.name == "first":
+            raise NoLicence("not this way", fix="-")
+
+
 @hookimpl
 def perfkit_backends():
     return [BackendSpec(name="marks", summary="-", factory=Marks),
+            BackendSpec(name="asks", summary="-", factory=Asks, options=AsksOptions),
+            BackendSpec(name="tries", summary="-", factory=Tries, options=TriesOptions),
             BackendSpec(name="turns", summary="-", factory=Turns, options=TurnsOptions)]
 
 

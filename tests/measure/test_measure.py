@@ -266,3 +266,33 @@ def test_a_pass_made_for_another_backend_says_how_many_iterations_that_asked_for
     )  # fmt: skip
     assert made.code == 0, made.err
     assert said in (tmp_path / "R/report.md").read_text()
+
+
+@NEEDS_NSYS
+def test_a_backend_that_turns_to_another_gives_it_options(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    asks = ("run", "--model", "lab", "--backend", "asks", "--device", "cpu", "--out", "R")
+    assert perfkit(*asks, cwd=tmp_path).code == 0
+    assert (tmp_path / "R/passes/01-nsys/capture.nsys-rep").stat().st_size > 0
+    wrong = perfkit(*asks[:-1], "W", "--set", "asks.graphs=all", cwd=tmp_path)
+    assert wrong.code == 2
+    assert "graphs" in read(tmp_path / "W/run.json")["passes"][1]["error"]
+
+
+def test_an_attempt_whose_place_another_pass_takes_is_no_failure(
+    perfkit: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    made = perfkit("run", "--model", "lab", "--backend", "tries", "--device", "cpu", "--out", "R", cwd=tmp_path)
+    assert made.code == 0, made.err
+    passes = read(tmp_path / "R/run.json")["passes"][1:]
+    assert [(one["status"], one["exit_code"], one["error"]) for one in passes] == [("replaced", 0, ""), ("done", 0, "")]
+    assert passes[0]["notes"] == ["the second is tried instead: not this way (-)"]
+    assert "| `tries` | replaced |" in (tmp_path / "R/report.md").read_text()
+
+
+def test_the_time_limit_is_of_all_passes_of_a_backend(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    words = ("run", "--model", "lab", "--backend", "tries", "--device", "cpu", "--set", "tries.seconds=2")
+    made = perfkit(*words, "--max-minutes", "0.02", "--out", "R", cwd=tmp_path)
+    assert made.code == 4
+    passes = read(tmp_path / "R/run.json")["passes"][1:]
+    assert [one["status"] for one in passes] == ["replaced", "failed"]
+    assert "the time limit was used up before this pass began (a larger --max-minutes)" in made.err
