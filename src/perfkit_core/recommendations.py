@@ -173,9 +173,7 @@ def _waiting(stage: StageFacts, setting: Setting, what: str, change: str) -> Rec
     idle = stage.idle_seconds or 0.0
     each = f", {many(stage.kernels, 'kernel')} {stage.an_each}" if stage.kernels else ""
     where = "on a timeline that the profiler stretches" if limit_of(stage) == "launches" else "under the profiler"
-    known = (
-        f"its kernels need {seconds_text(stage.kernel_seconds)}; what else passes, at most {seconds_text(idle)} {where}"
-    )
+    needs = f"the kernels of {stage.path} need {seconds_text(stage.kernel_seconds)}"
     return Recommendation(
         path=stage.path,
         what=what,
@@ -186,7 +184,9 @@ def _waiting(stage: StageFacts, setting: Setting, what: str, change: str) -> Rec
         whole=setting.whole,
         effort="one option" if "--set" in change else "a change of code",
         measure=_measure(setting, change),
-        waiting=f"{known}, is waiting" if stage.is_stretched else "",
+        waiting=f"{needs}; what else passes, at most {seconds_text(idle)} {where}, is waiting"
+        if stage.is_stretched
+        else "",
     )
 
 

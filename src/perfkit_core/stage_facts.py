@@ -177,6 +177,8 @@ def _whole(sources: Sources, facts: Sequence[StageFacts], factors: Mapping[str, 
     if sources.metrics is not None:
         return Whole(run_ms(sources.metrics.aggregates.run_ms) / 1e3, "run", is_stretched=False)
     seconds = sum(one.seconds for one in facts)
+    if not seconds:
+        return Whole(0.0, "stages", is_stretched=False)
     totals = sources.profile.totals if sources.profile else None
     if sources.is_sample:
         return Whole(max(seconds, totals.total_ns / 1e9 if totals else 0.0), "sample", is_stretched=False)
@@ -188,7 +190,7 @@ def _whole(sources: Sources, facts: Sequence[StageFacts], factors: Mapping[str, 
     if everything and totals is not None and totals.busy_ns is not None and totals.idle_time is not None:
         kind, seconds = "timeline", max(seconds, (totals.busy_ns + totals.idle_time) / 1e9)
         idle = totals.idle_time / 1e9
-    return Whole(seconds, kind, is_stretched=bool(seconds) and idle >= STRETCHED * seconds)
+    return Whole(seconds, kind, is_stretched=idle >= STRETCHED * seconds)
 
 
 def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:

@@ -216,7 +216,7 @@ def open_question(stage: StageFacts) -> str:
 def doubts(metrics: Metrics | None, facts: Sequence[StageFacts], whole: Whole) -> Iterator[str]:
     """Yield what makes the times of a whole run doubtful, with its figure."""
     outside = whole.seconds - sum(one.seconds for one in facts)
-    if whole.kind in ("timeline", "sample") and facts and outside >= NOTICED * whole.seconds:
+    if whole.kind in ("timeline", "sample") and outside >= NOTICED * whole.seconds:
         yield f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage"
     if metrics is None:
         return

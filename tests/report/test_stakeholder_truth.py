@@ -113,7 +113,7 @@ def test_waiting_on_a_profilers_timeline_is_no_promise() -> None:
     assert len(lines) == 4
     assert all("stretches" in line for line in lines), lines
     first = next(line for line in lines if line.startswith("First"))
-    assert "Its kernels need 1.800 s; what else passes, at most 7.200 s on a timeline" in first
+    assert "The kernels of decode need 1.800 s; what else passes, at most 7.200 s on a timeline" in first
     assert first.endswith("`perfkit run --config config.yaml --backend wall_clock --out NEW` tells how much.")
     assert "matrix products: 83.3 % of its kernel time" in text
 
@@ -162,6 +162,17 @@ def test_shares_are_of_the_whole_timeline_where_all_of_it_was_recorded() -> None
     assert "**train takes 25.0 % of the 40.00 s on the profiler's timeline and" in text
     assert "- 75.0 % of the 40.00 s on the profiler's timeline are outside of every stage" in text
     assert "| GPU idle as recorded | 38.00 s of 40.00 s |" in text
+
+
+def test_a_timeline_whose_regions_have_nothing_on_the_gpu_is_a_page_too() -> None:
+    """No region at all, and one in which nothing ran."""
+    bare = run_of(sleeping(), metrics=False, idle=True, outside=30.0, kind="command")
+    bare.__dict__["profile"] = bare.profile.model_copy(update={"regions": ()})
+    text = render(bare, template=PAGE)
+    assert "passes recorded no stage and no region" in text
+    assert "None of the 4 kernels recorded has a region around it" in text
+    empty = run_of({"train": Work(0.0)}, metrics=False, idle=True, outside=30.0, kind="command")
+    assert "Stages timed: 0 of 1." in render(empty, template=PAGE)
 
 
 # Counters alone.
