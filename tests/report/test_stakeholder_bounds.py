@@ -24,14 +24,22 @@ WORK = st.builds(
     nbytes=st.dictionaries(st.sampled_from(["linear", "attention", "elementwise"]), st.integers(1, 10**16)),
     steps=st.integers(1, 500),
     spread=st.floats(0, 0.9),
+    launches=st.none() | st.integers(0, 10_000),
 )
 RUNS = st.dictionaries(st.sampled_from(["prefill", "decode", "vae"]), WORK, min_size=1)
 
 
 @settings(max_examples=150, deadline=None)
-@given(stages=RUNS, timed=st.booleans(), idle=st.booleans())
-def test_no_recommendation_saves_more_than_its_stage_takes(stages: dict[str, Work], timed: bool, idle: bool) -> None:
-    run = run_of(stages, metrics=timed, idle=idle)
+@given(
+    stages=RUNS, timed=st.booleans(), idle=st.booleans(), kind=st.sampled_from(["model", "command", "import"]),
+    outside=st.floats(0, 1e4), sample=st.booleans(),
+)  # fmt: skip
+def test_no_recommendation_saves_more_than_its_stage_takes(
+    stages: dict[str, Work], timed: bool, idle: bool, kind: str, outside: float, sample: bool
+) -> None:
+    run = run_of(
+        stages, metrics=timed, idle=idle, kind=kind, outside=outside, sample=sample, counters=[] if sample else False
+    )
     found = Findings(run)
     seconds = {one.path: one.seconds for one in found.stages}
     for one in found.all_recommendations:
@@ -41,6 +49,12 @@ def test_no_recommendation_saves_more_than_its_stage_takes(stages: dict[str, Wor
         assert one.speedup is None or one.speedup >= 1
     saved = [one.saves_seconds for one in found.all_recommendations]
     assert saved == sorted(saved, reverse=True)
+    assert all(0 <= one.share <= 1 for one in found.stages)
+    assert (
+        found.whole.kind == "run"
+        or not found.whole.is_stretched
+        or all(one.speedup is None for one in found.all_recommendations)
+    )
     assert render(run, template="stakeholder_summary.md").count("\n## ") == 8
 
 
