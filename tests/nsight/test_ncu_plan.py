@@ -247,6 +247,18 @@ def test_the_selection_finds_its_kernels_in_a_real_report() -> None:
         assert {function_of(names[one]) for one in found} == {function_of(demangled)}
 
 
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("void a::k<decltype(x->y), int>(int)", "k"),
+        ("void (anonymous namespace)::k<a::b<3>>(a::c<4>*)", "k"),
+        ("nvjet_tst_128x8", "nvjet_tst_128x8"),
+    ],
+)
+def test_the_function_of_a_kernel_is_told_whatever_its_arguments(name: str, function: str) -> None:
+    assert function_of(name) == function
+
+
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 10**12), st.sampled_from(["1,1,1", "2,1,1"]))))
 def test_a_plan_covers_at_least_what_was_asked_for(rows: list[tuple[str, int, str]]) -> None:
     kernels = [_kernel(name, total, grid=grid) for name, total, grid in rows]

@@ -122,7 +122,7 @@ class Measuring:
 
 def function_of(name: str) -> str:
     """Return the name of a kernel's function without scope, template arguments and parameters."""
-    text = re.sub(r"\(anonymous namespace\)|<unnamed>", "anonymous", name)
+    text = re.sub(r"\(anonymous namespace\)|<unnamed>", "anonymous", name).replace("->", "")
     depth, plain = 0, []
     for letter in text:
         depth += letter == "<"
