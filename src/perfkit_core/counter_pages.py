@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from perfkit_core.rule_estimates import estimates_of
 from perfkit_core.schema.counters import CounterKernel, CounterRegion, CountersReport, Efficiency, TopKernel
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_share, format_time
 
@@ -11,16 +12,33 @@ OWN_DOMAIN = "perfkit"
 TOP = 40
 """Kernels of a table; the rest is in the file beside it."""
 
+ESTIMATES, ESTIMATES_OF_REGION = 10, 3
+"""Estimates of the profiler's rules on the page of all regions, and of one."""
+
 _FIGURES = ("compute", "memory", "DRAM", "occupancy", "intensity", "ridge", "FLOP/s", "of peak")
 
 
-def counters_page(report: CountersReport) -> str:
-    """Return the page of all regions and kernels."""
+_REPLAY = {
+    "kernel": "each kernel was repeated by itself, as often as the counters needed",
+    "application": "the whole program was run as often as the counters needed",
+    "range": "each range was captured and repeated as a whole",
+    "app-range": "the whole program was run as often as the counters needed, and each range measured as a whole",
+    "": "the report does not tell how it was repeated",
+}
+
+
+def counters_page(report: CountersReport, told: Iterable[str] = ()) -> str:
+    """Return the page of all regions and kernels.
+
+    Args:
+        report: What it shows.
+        told: What only the pass knows that measured, one line each.
+    """
     total = sum(kernel.total_ns for kernel in report.kernels)
     parts = [
         "# Counters by region",
         _source(report),
-        _lines(report.notes),
+        _lines((*told, *report.notes)),
         "## Regions",
         _regions(report, total),
         "## Kernels outside every region",
@@ -28,6 +46,7 @@ def counters_page(report: CountersReport) -> str:
         "## Kernels",
         _kernels(report.kernels, total),
         _meaning(report),
+        *_estimates(report.kernels, ESTIMATES),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -42,6 +61,7 @@ def region_page(report: CountersReport, region: CounterRegion) -> str:
         _facts(region),
         "## Kernels",
         _inside(region.top_kernels, region.inclusive_ns) if region.top_kernels else "None.",
+        *_estimates([report.kernels[one.kernel] for one in region.top_kernels], ESTIMATES_OF_REGION),
         "## Metrics" if region.metrics else "",
         _metrics(region),
     ]
@@ -50,11 +70,13 @@ def region_page(report: CountersReport, region: CounterRegion) -> str:
 
 def _source(report: CountersReport) -> str:
     device = f" on {_text(report.device)}" if report.device else ""
+    how = f"{report.replay}: " if report.replay else ""
+    replay = f" (replay {how}{_REPLAY[report.replay]})"
     peaks = f" Peaks: {_text(report.peaks)}." if report.peaks else " Peaks are not known."
     return (
-        f"Counters by {_text(report.profiler)}{device}; kernels and their time by {_text(report.timeline)}.{peaks} "
-        "What was measured stands for all runs of the same kernel with the same geometry in regions of the same family "
-        "(equal but for indices, shown as `*`), where it took the same time."
+        f"Counters by {_text(report.profiler)}{device}{replay}; kernels and their time by {_text(report.timeline)}."
+        f"{peaks} What was measured stands for all runs of the same kernel with the same geometry in regions of the "
+        "same family (equal but for indices, shown as `*`), where it took the same time."
     )
 
 
@@ -95,13 +117,38 @@ def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:
             str(kernel.calls),
             format_time(kernel.total_ns),
             _part(kernel.total_ns, total),
-            kernel.bound if kernel.measured_calls else "not measured",
+            kernel.bound if kernel.measured_calls else "no counters",
             *_figures(kernel.efficiency),
         )
         for kernel in kernels[:TOP]
     ]
     text = _table(columns, rows, right=range(5, 8))
     return text if len(kernels) <= TOP else f"{text}\n\n{len(kernels) - TOP} more are in `report.json`."
+
+
+def _estimates(kernels: Sequence[CounterKernel], most: int) -> Iterator[str]:
+    """Yield a section with what the profiler's own rules estimate; nothing where they estimate nothing."""
+    found = estimates_of(kernels)
+    if not found:
+        return
+    yield "## What the profiler's rules estimate"
+    yield (
+        "Largest first: by the kernel's time and what the rule says can be saved of it (global), then of the part of "
+        "it that the rule looks at (local), of which the whole kernel gains less. These are the profiler's words, and "
+        f"no bounds. {min(most, len(found))} of {len(found)}; all are in `report.json`."
+    )
+    rows = [
+        (
+            _code(one.kernel.readable),
+            _code(one.kernel.where) if one.kernel.where else "outside",
+            format_time(one.kernel.total_ns),
+            f"{one.percent:.1f} % {_text(one.kind)}".rstrip(),
+            _text(one.rule),
+            _text(one.message),
+        )
+        for one in found[:most]
+    ]
+    yield _table(("kernel", "in", "time", "estimate", "rule", "what it says"), rows, right=(2, 3))
 
 
 def _inside(kernels: Iterable[TopKernel], total: int) -> str:
@@ -117,7 +164,7 @@ def _facts(region: CounterRegion) -> str:
         ("time of its kernels", format_time(region.inclusive_ns)),
         ("without regions inside", format_time(region.exclusive_ns)),
         ("kernels", f"{region.inclusive_kernels}, {region.exclusive_kernels} without regions inside"),
-        ("opened", "-" if region.instances is None else f"{region.instances} times"),
+        ("opened", "-" if region.instances is None else f"{region.instances} time{'s' * (region.instances != 1)}"),
         ("kernel time that has counters", format_share(region.measured_share)),
         ("GPU idle", _share(region.idle_share)),
         ("own time, replayed as a whole", format_time(region.range_ns)),
@@ -145,12 +192,17 @@ def _value(value: float | str | None) -> str:
 
 def _meaning(report: CountersReport) -> str:
     limits = report.thresholds
+    near, within = format_share(limits.near_peak), format_share(limits.balanced_within)
     return (
         "Compute is the busiest part of the SMs, memory the busiest part of the memory system, each of its sustained "
-        f"peak; from {format_share(limits.near_peak)} on, that side limits, and within "
-        f"{format_share(limits.balanced_within)} of each other both do. Below, a kernel waits for latency. A region "
-        f"whose GPU is idle for {format_share(limits.launch_idle)} of its time waits for launches. Values of a region "
-        "are sums over the runs of its measured kernels, or means weighted by their time under the counters."
+        f"peak. From {near} on, the side that is ahead limits. Within {within} of each other, the intensity decides, "
+        f"where it is more than {format_share(limits.near_ridge)} from the ridge and device memory is the busiest part "
+        f"of memory; else both limit. Where both are below {near}, a kernel waits for latency: a grid below one wave "
+        f"of blocks, occupancy below {format_share(limits.low_occupancy)} and a time below "
+        f"{limits.short_kernel_us:g} µs are named as causes. A region whose GPU is idle for "
+        f"{format_share(limits.launch_idle)} of its time waits for launches, and one whose means are low because "
+        "different kernels reach different peaks is named by the time of these. Values of a region are sums over the "
+        "runs of its measured kernels, or means weighted by their time under the counters."
     )
 
 

@@ -82,19 +82,20 @@ def with_directories(report: CountersReport) -> CountersReport:
     return report.model_copy(update={"regions": tuple(regions), "notes": notes})
 
 
-def write_counters(writer: RunWriter, report: CountersReport, *, source: str) -> None:
+def write_counters(writer: RunWriter, report: CountersReport, *, source: str, told: Sequence[str] = ()) -> None:
     """Write ``ncu/regions/report.json`` and ``report.md``, and both in a directory for every region.
 
     Args:
         report: What to write; directories are named here.
         source: Name of the pass that read the counters, which ``run.json`` gives for the report and its page.
+        told: What the pass knows and the report does not hold, such as why it was replayed so; on the page alone.
 
     Raises:
         MissingError: A file cannot be written.
     """
     report = with_directories(report)
     writer.write_json(COUNTERS, report)
-    writer.write_text(COUNTERS_PAGE, counters_page(report))
+    writer.write_text(COUNTERS_PAGE, counters_page(report, told))
     folder = PurePosixPath(COUNTERS).parent
     for region in report.regions:
         if region.directory:

@@ -502,8 +502,13 @@ def test_auto_goes_on_where_range_replay_is_refused_and_says_so(
     first, second = _index(work)["passes"]
     (note,) = [one for one in first["notes"] if "Range replay was tried first" in one]
     assert "Unsupported API during capture (cuInit)" in note
-    assert "Replay: app-range (asked for: auto)" in second["notes"]
-    assert (work / "R/ncu/regions/report.json").is_file()
+    (why,) = [one for one in second["notes"] if one.startswith("Replay: app-range, which auto turns to")]
+    assert "Unsupported API during capture (cuInit)" in why
+    assert "Measured by Nsight Compute 2025.3.1.0" in second["notes"]
+    assert json.loads((work / "R/ncu/regions/report.json").read_text())["replay"] == "app-range"
+    page = (work / "R/ncu/regions/report.md").read_text()
+    assert "replay app-range: the whole program was run as often" in page
+    assert f"- {why}" in page
 
 
 def test_auto_fails_where_app_range_fails_too(

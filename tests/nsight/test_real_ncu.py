@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from perfkit_nsight.ncu_rep import read_counters
+from perfkit_nsight.ncu_scrub import scrub
 
 from perfkit_core import api
 from perfkit_core.errors import DamagedFileError
@@ -81,3 +83,66 @@ def test_what_ncu_does_not_record_is_null_and_a_dash(file: str, tmp_path: Path) 
     assert (found["totals"]["idle_time"], found["totals"]["launches"]) == (None, None)
     (shown,) = (line for line in (tmp_path / "R" / "regions.md").read_text().splitlines() if "A/A1" in line)
     assert shown.split("|")[2].strip() == "-"
+
+
+COUNTS = (
+    Path(__file__).parents[2] / "docs/results/2026-11-21-h200-ncu/three_ranges_kernel/passes/02-ncu/counters.ncu-rep"
+)
+
+
+@pytest.mark.parametrize(
+    ("report", "replay"), [(DATA / "add.ncu-rep", "kernel"), (DATA / "range.ncu-rep", "app-range"), (COUNTS, "kernel")]
+)
+@pytest.mark.parametrize("scrubbed", [False, True])
+def test_a_report_tells_the_version_of_ncu_and_how_it_replayed(
+    report: Path, replay: str, scrubbed: bool, tmp_path: Path
+) -> None:
+    """The command lines of the first has no option for it, those of the others do."""
+    if scrubbed:
+        scrub(report, tmp_path / "copy.ncu-rep")
+        report = tmp_path / "copy.ncu-rep"
+    found = api.import_files([report], out=tmp_path / "R").counters
+    assert found is not None
+    assert (found.profiler, found.replay) == ("Nsight Compute 2025.3.1.0", replay)
+    assert f"replay {replay}: " in (tmp_path / "R/ncu/regions/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "replay"),
+    [
+        (b"/a/ncu --replay-mode range -o x python3 add.py ", ""),  # which gives no kernels
+        (b"/a/ncu --replay-mode=application -o x python3 add.py ", "application"),
+        (b"/a/other --replay-mode=application -o x python3 add.py ", ""),
+        (b"ncu -o x python3 add.py ", "kernel"),
+        (b"/a/ncu-wrapper -o x python3 add.py ", ""),
+        (b"", ""),
+    ],
+)
+def test_what_a_command_line_does_not_say_is_not_known(command: bytes, replay: str, tmp_path: Path) -> None:
+    data = (DATA / "add.ncu-rep").read_bytes()
+    begin = data.index(b"/opt/nvidia/nsight-compute/2025.3.1/target")
+    end = data.index(b"python3 add.py ") + len(b"python3 add.py ")
+    made = tmp_path / "made.ncu-rep"
+    made.write_bytes(data[:begin] + command.ljust(end - begin, b"x") + data[end:])
+    found = read_counters(made)
+    assert (found.profiler, found.replay) == ("Nsight Compute 2025.3.1.0", replay)
+    assert found.results == read_counters(DATA / "add.ncu-rep").results
+
+
+def test_a_report_that_does_not_tell_its_version_is_read_without_it(tmp_path: Path) -> None:
+    data = (DATA / "add.ncu-rep").read_bytes()
+    made = tmp_path / "made.ncu-rep"
+    made.write_bytes(data.replace(b"Nsight Compute Target", b"Nsight Compute Tarxxx"))
+    assert read_counters(made).profiler == "Nsight Compute"
+
+
+def test_rules_are_named_as_ncus_own_pages_name_them(tmp_path: Path) -> None:
+    """``add_details.csv`` is ncu's own page of the same report."""
+    said = []
+    for name in ("add.ncu-rep", "add_details.csv"):
+        report = api.import_files([DATA / name], out=tmp_path / name).counters
+        assert report is not None
+        rules = [rule for kernel in report.kernels for rule in kernel.rules]
+        said.append({(one.type, one.speedup_type, round(one.speedup_percent or 0)) for one in rules})
+    assert said[0] == said[1]
+    assert {"local", "global"} <= {kind for _, kind, _ in said[0]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from perfkit_core.schema.counters import (
     CounterRegion,
     CountersReport,
     MetricValue,
+    RuleMessage,
     TopKernel,
 )
 from perfkit_core.schema.run import RunIndex
@@ -103,7 +105,23 @@ def region(path: str, time: int, *, note: str = "") -> CounterRegion:
     )
 
 
-def written(out: Path, *regions: CounterRegion) -> RunWriter:
+KERNEL = CounterKernel(
+    name="k|`k`",
+    readable="k|`k`",
+    grid="1,1,1",
+    block="1,1,1",
+    calls=1,
+    total_ns=9,
+    measured_calls=0,
+    profiled_ns=None,
+    bound="unknown",
+    reason="it was not measured",
+)
+
+
+def written(
+    out: Path, *regions: CounterRegion, kernels: Sequence[CounterKernel] = (KERNEL,), told: Sequence[str] = ()
+) -> RunWriter:
     index = RunIndex(
         perfkit_version="0",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -119,23 +137,11 @@ def written(out: Path, *regions: CounterRegion) -> RunWriter:
         passes=(),
         files=(),
     )
-    kernel = CounterKernel(
-        name="k|`k`",
-        readable="k|`k`",
-        grid="1,1,1",
-        block="1,1,1",
-        calls=1,
-        total_ns=9,
-        measured_calls=0,
-        profiled_ns=None,
-        bound="unknown",
-        reason="it was not measured",
-    )
     writer = rundir.create_run(out, index)
     report = CountersReport(
-        profiler="p", timeline="t", regions=regions, outside_ns=0, kernels=(kernel,), notes=("A note",)
+        profiler="p", timeline="t", regions=regions, outside_ns=0, kernels=tuple(kernels), notes=("A note",)
     )
-    write_counters(writer, report, source="passes/01-ncu")
+    write_counters(writer, report, source="passes/01-ncu", told=told)
     return writer
 
 
@@ -159,6 +165,67 @@ def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
         assert widths <= {4, 5, 14, 15, 17, 18, 3}, widths
         assert "<b>" not in page.read_text()
+
+
+def rule(name: str, percent: float | None, kind: str, message: str = "Do this. It helps.") -> RuleMessage:
+    return RuleMessage(section="s", rule=name, type="OPT", message=message, speedup_percent=percent, speedup_type=kind)
+
+
+def estimates(page: Path) -> list[list[str]]:
+    """Return the cells of the table of estimates."""
+    _, found, text = page.read_text().partition("## What the profiler's rules estimate\n")
+    rows = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert bool(rows) is bool(found)
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def test_the_largest_estimates_of_rules_are_shown_by_the_time_at_stake(tmp_path: Path) -> None:
+    kernels = [
+        KERNEL.model_copy(update={"readable": name, "total_ns": time, "rules": rules})
+        for name, time, rules in (
+            ("long", 1000, (rule("A", 10.0, "global"), rule("B", 90.0, "local"), rule("C", None, ""))),
+            ("short", 10, (rule("A", 80.0, "global"), rule("A", 70.0, "global"), rule("D", 0.0, "global"))),
+            ("plain", 500, ()),
+        )
+    ]
+    regions = [
+        region(name, 9).model_copy(
+            update={"top_kernels": (TopKernel(kernel=kernel, readable="k", calls=1, total_ns=9),)}
+        )
+        for name, kernel in (("a", 1), ("b", 2))
+    ]
+    written(tmp_path / "R", *regions, kernels=kernels)
+    folder = tmp_path / "R/ncu/regions"
+    assert [(row[0], row[3], row[4]) for row in estimates(folder / "report.md")] == [
+        ("`long`", "10.0 % global", "A"),
+        ("`short`", "80.0 % global", "A"),
+        ("`long`", "90.0 % local", "B"),
+    ]
+    (own,) = estimates(folder / "a/report.md")
+    assert (own[0], own[3], own[4]) == ("`short`", "80.0 % global", "A")
+    assert estimates(folder / "b/report.md") == []
+
+
+def test_a_page_has_few_estimates_and_short_ones(tmp_path: Path) -> None:
+    linked = "Use @url:the guide:https://example.org/a.html#b@ or @section:Occupancy:the section@ (2.5 of 3.0)."
+    long = f"{linked} {'X' * 399}"
+    many = tuple(rule(f"R{number}", 50.0 - number, "global", long) for number in range(14))
+    endless = KERNEL.model_copy(update={"rules": (rule("E", 99.0, "global", "y" * 999),)})
+    written(tmp_path / "R", region("a", 9), kernels=[KERNEL.model_copy(update={"rules": many}), endless])
+    page = tmp_path / "R/ncu/regions/report.md"
+    rows = estimates(page)
+    assert len(rows) == 10
+    assert "10 of 15; all are in `report.json`" in page.read_text()
+    assert rows[0][5] == "y" * 399 + "…"
+    assert rows[1][5] == "Use the guide or the section (2.5 of 3.0)."
+    assert len(estimates(tmp_path / "R/ncu/regions/a/report.md")) == 3
+
+
+def test_what_the_pass_knows_is_on_the_page_alone(tmp_path: Path) -> None:
+    written(tmp_path / "R", region("a", 9), told=("Because of `this`",))
+    folder = tmp_path / "R/ncu/regions"
+    assert "\n- Because of \\`this\\`\n- A note\n" in (folder / "report.md").read_text()
+    assert "Because" not in (folder / "report.json").read_text()
 
 
 def test_past_a_limit_regions_have_no_directory_and_the_report_says_so(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from perfkit_core.schema.counters import CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
+from perfkit_core.schema.counters import Bound, CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
 from perfkit_core.units import format_share, format_time
 from perfkit_nsight.counter_join import Tally
 from perfkit_nsight.counter_values import Values, Weighted, of_region, rule_of
 from perfkit_nsight.efficiency import Amounts, Shares, added, amounts_of, averaged, efficiency_of, shares_of
-from perfkit_nsight.verdicts import Verdict, verdict_of
+from perfkit_nsight.verdicts import Verdict, region_verdict, verdict_of
 from perfkit_nsight.work_groups import Place
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ class Known:
 
     Attributes:
         kernels: What was measured of every kernel of the timeline; None for one without counters.
+        judged: Figures and verdict of each of these.
         labels: A short name for each.
         device: The GPU with its peaks; None when unknown.
         thresholds: What verdicts are decided by.
     """
 
     kernels: Sequence[Measured | None]
+    judged: Sequence[tuple[Efficiency, Verdict] | None]
     labels: Sequence[str]
     device: DeviceSpec | None
     thresholds: Thresholds
@@ -147,7 +149,19 @@ def _figures(
         verdict = verdict_of(Efficiency(), known.thresholds, idle=idle)
         return Efficiency(), verdict if verdict.bound == "launch" else Verdict("unknown", "nothing of it was measured")
     efficiency = efficiency_of(amounts, shares, known.device)
-    return efficiency, verdict_of(efficiency, known.thresholds, idle=idle)
+    verdict = verdict_of(efficiency, known.thresholds, idle=idle)
+    return efficiency, region_verdict(verdict, _times(measured, known), known.thresholds)
+
+
+def _times(measured: Mapping[int, Tally], known: Known) -> dict[Bound, float]:
+    """Return the time of a region's measured kernels by what limits each."""
+    times: dict[Bound, float] = {}
+    for kernel, tally in measured.items():
+        one, judged = known.kernels[kernel], known.judged[kernel]
+        if one is not None and judged is not None:
+            bound = judged[1].bound
+            times[bound] = times.get(bound, 0) + _time(one, tally)
+    return times
 
 
 def _time(one: Measured, tally: Tally) -> float:

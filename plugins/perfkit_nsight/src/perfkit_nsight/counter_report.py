@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perfkit_core.counters import with_directory
 from perfkit_core.kernel_names import library_of, readable_names
-from perfkit_core.schema.counters import CounterKernel, CountersReport, MetricValue, RuleMessage, Thresholds
+from perfkit_core.schema.counters import CounterKernel, CountersReport, Efficiency, MetricValue, RuleMessage, Thresholds
 from perfkit_core.units import format_share
 from perfkit_nsight.counter_join import Joined, Tally, Timeline, join, region_rows, timeline_of
 from perfkit_nsight.counter_regions import Known, Measured, region_of, top_kernels
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _DEVICE: Final = "device__attribute_display_name"
 _WAVES: Final = "launch__waves_per_multiprocessor"
+_UNMEASURED: Final = "it was not measured"
+_OTHER_WORK: Final = "it was measured on other work: under the counters it took another time than on the timeline"
 _SHOWN = 5
 """Names that a note gives."""
 
@@ -51,8 +53,10 @@ def counters_of(
     names = _devices(found)
     device = next((one for one in devices if one.matches(names[0])), None) if len(names) == 1 else None
     labels = readable_names(key.name for key in timeline.kernels)
+    kernels = [_measured(found, launches, values) for launches in joined.launches]
     known = Known(
-        kernels=[_measured(found, launches, values) for launches in joined.launches],
+        kernels=kernels,
+        judged=[None if one is None else _judged(one, device, thresholds) for one in kernels],
         labels=[labels[key.name] for key in timeline.kernels],
         device=device,
         thresholds=thresholds,
@@ -71,9 +75,10 @@ def counters_of(
         )
         for place in sorted(times, key=_order)
     )
-    rules = _rules_by_launch(found)
+    rules, differing = _rules_by_launch(found), set(joined.differing)
     return CountersReport(
         profiler=found.profiler,
+        replay=found.replay,
         timeline=profile.profiler,
         device=", ".join(names),
         peaks="" if device is None else f"{device.name}: {device.source}",
@@ -83,7 +88,14 @@ def counters_of(
         outside_ns=sum(tally.time for tally in timeline.outside.values()),
         outside_kernels=top_kernels(timeline.outside, known.labels),
         kernels=tuple(
-            _kernel(key, tally, place, known, [rule for launch in launches for rule in rules.get(launch, ())])
+            _kernel(
+                key,
+                tally,
+                place,
+                known,
+                [rule for launch in launches for rule in rules.get(launch, ())],
+                unmeasured=_OTHER_WORK if place in differing else _UNMEASURED,
+            )
             for place, (key, tally, launches) in enumerate(
                 zip(timeline.kernels, timeline.whole, joined.launches, strict=True)
             )
@@ -121,8 +133,10 @@ def _ranges(found: Counters, values: Sequence[Values]) -> dict[Place, Measured]:
     return {place: one for place, one in measured.items() if one is not None}
 
 
-def _kernel(key: Group, tally: Tally, place: int, known: Known, rules: Sequence[RuleMessage]) -> CounterKernel:
-    one = known.kernels[place]
+def _kernel(
+    key: Group, tally: Tally, place: int, known: Known, rules: Sequence[RuleMessage], *, unmeasured: str
+) -> CounterKernel:
+    one, judged = known.kernels[place], known.judged[place]
     facts: dict[str, Any] = {
         "name": key.name,
         "readable": known.labels[place],
@@ -134,11 +148,9 @@ def _kernel(key: Group, tally: Tally, place: int, known: Known, rules: Sequence[
         "calls": tally.calls,
         "total_ns": tally.time,
     }
-    if one is None:
-        return CounterKernel(**facts, measured_calls=0, profiled_ns=None, bound="unknown", reason="it was not measured")
-    efficiency = efficiency_of(one.amounts, one.shares, known.device)
-    waves = one.values[_WAVES].value if _WAVES in one.values else None
-    verdict: Verdict = verdict_of(efficiency, known.thresholds, waves=waves if isinstance(waves, float) else None)
+    if one is None or judged is None:
+        return CounterKernel(**facts, measured_calls=0, profiled_ns=None, bound="unknown", reason=unmeasured)
+    efficiency, verdict = judged
     return CounterKernel(
         **facts,
         measured_calls=one.launches,
@@ -150,6 +162,13 @@ def _kernel(key: Group, tally: Tally, place: int, known: Known, rules: Sequence[
         metrics=tuple(MetricValue(name=name, value=value, unit=unit) for name, (value, unit) in one.values.items()),
         rules=tuple(dict.fromkeys(rules)),
     )
+
+
+def _judged(one: Measured, device: DeviceSpec | None, thresholds: Thresholds) -> tuple[Efficiency, Verdict]:
+    efficiency = efficiency_of(one.amounts, one.shares, device)
+    waves = one.values[_WAVES].value if _WAVES in one.values else None
+    known = waves if isinstance(waves, float) else None
+    return efficiency, verdict_of(efficiency, thresholds, waves=known, time=one.time)
 
 
 def _rules_by_launch(found: Counters) -> dict[int, list[RuleMessage]]:
@@ -174,6 +193,16 @@ def _devices(found: Counters) -> list[str]:
     return sorted({value for values in columns for value in values if isinstance(value, str) and value})
 
 
+def _of(some: int, every: int) -> str:
+    return f"{some} of {every} kernel{'s' * (every != 1)} {'was' if some == 1 else 'were'}"
+
+
+def _share(kernels: Collection[int], timeline: Timeline) -> str:
+    total = sum(tally.time for tally in timeline.whole)
+    time = sum(timeline.whole[kernel].time for kernel in kernels)
+    return f", {format_share(time / total)} of the kernel time" if total else ""
+
+
 def _order(place: Place) -> tuple[bool, str, list[list[tuple[int, str]]]]:
     """Sort perfkit's own regions first, numbers in names by their size."""
     domain, path = place
@@ -191,29 +220,27 @@ def _notes(
 ) -> Iterator[str]:
     if not any_region:
         yield "No kernel has a range around it: there are no regions, and every kernel is listed as outside"
-    total = sum(tally.time for tally in timeline.whole)
-    left = [tally.time for tally, one in zip(timeline.whole, known.kernels, strict=True) if one is None]
+    everything = len(timeline.kernels)
+    differing = set(joined.differing)
+    left = {place for place, one in enumerate(known.kernels) if one is None} - differing
     if left:
-        share = f", {format_share(sum(left) / total)} of the kernel time" if total else ""
-        yield f"{len(left)} of {len(timeline.kernels)} kernels were not measured{share}"
+        yield f"{_of(len(left), everything)} not measured{_share(left, timeline)}"
     if joined.borrowed:
         yield (
-            f"{len(joined.borrowed)} kernels have counters that were measured in other regions, where the same kernel "
-            "with the same geometry took the same time"
+            f"{_of(len(joined.borrowed), everything)} measured in other regions only, where the same kernel with the "
+            "same geometry took the same time"
         )
-    if joined.differing:
-        time = sum(timeline.whole[index].time for index in joined.differing)
+    if differing:
         yield (
-            f"{len(joined.differing)} kernels{f', {format_share(time / total)} of the kernel time' if total else ''}, "
-            "were measured on other work: under the counters they took another time than on the timeline; their "
-            "counters are left out"
+            f"{_of(len(differing), everything)} measured on other work{_share(differing, timeline)}: under the "
+            "counters they took another time than on the timeline, and their counters are left out"
         )
     if joined.unmatched:
         names = list(dict.fromkeys(found.results[number].name for number in joined.unmatched))
         shown = ", ".join(f"{name:.100}" for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         yield (
-            f"{len(joined.unmatched)} measured launches are of no kernel that the timeline has with that geometry, and "
-            f"are left out: {shown}"
+            f"Measured launches of no kernel that the timeline has with that geometry, left out: "
+            f"{len(joined.unmatched)}, of {shown}"
         )
     if joined.untold:
         yield joined.untold
@@ -222,6 +249,6 @@ def _notes(
     whole = sum(not one.is_kernel for one in found.results)
     placed = sum(one.launches for one in ranges.values())
     if whole:
-        yield f"{whole} ranges or graphs were replayed as a whole; their times are no kernel times"
+        yield f"Ranges or graphs measured as a whole: {whole}; their times are no kernel times"
     if whole and not placed:
         yield "No range around them was recorded, so no region has their values"

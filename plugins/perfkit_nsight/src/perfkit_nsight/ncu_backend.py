@@ -128,7 +128,7 @@ class NcuBackend(WrappingBackend):
             unsaid = ToolError("ncu ended without a report, and does not say why", fix=f"its log: {context.directory}")
             raise fault_of(said, measured=False) or unsaid
         try:
-            write_measured(context, report, self._timeline, self._plan, self._trial)
+            write_measured(context, report, self._timeline, self._plan, self._trial, refused=self._refused)
         except DamagedFileError as error:  # a report without results is no answer to why there are none
             raise fault_of(said, measured=False) or error from error
         fault = fault_of(said, measured=True)

@@ -23,9 +23,23 @@ LAUNCHES = "launches.json"
 
 
 def write_measured(
-    context: PassContext, report: Path, timeline: Timeline | None, plan: MeasuringPlan, trial: Trial
+    context: PassContext,
+    report: Path,
+    timeline: Timeline | None,
+    plan: MeasuringPlan,
+    trial: Trial,
+    *,
+    refused: str = "",
 ) -> None:
     """Write ``ncu/regions``, the pass's ``launches.json`` and notes; the kernels too where no timeline has them.
+
+    Args:
+        context: The pass.
+        report: ncu's report.
+        timeline: What an earlier pass recorded; None without one.
+        plan: What was announced.
+        trial: What ncu could do with an empty kernel.
+        refused: Why ranges could not be replayed in the attempt before, in ncu's words; empty when they were not tried.
 
     Raises:
         DamagedFileError: The report is damaged or has no results.
@@ -40,8 +54,9 @@ def write_measured(
     else:
         profile = timeline.report
     counters = counters_of(found, profile, context.devices, thresholds_of(context.options))
-    write_counters(context.writer, counters, source=context.name)
-    context.notes.extend(_notes(context, found, plan, trial))
+    replay = _replay(context, refused)
+    write_counters(context.writer, counters, source=context.name, told=(replay,))
+    context.notes.extend((f"Measured by {found.profiler}", replay, *_notes(found, plan, trial)))
 
 
 def _check_metrics(found: Counters, context: PassContext) -> None:
@@ -56,11 +71,18 @@ def _check_metrics(found: Counters, context: PassContext) -> None:
         )
 
 
-def _notes(context: PassContext, found: Counters, plan: MeasuringPlan, trial: Trial) -> Iterator[str]:
-    options = context.options
+def _replay(context: PassContext, refused: str) -> str:
+    """Return how ncu replayed, and why: what was asked for, or what ``auto`` came to."""
+    options, used = context.options, context.step.values["replay"]
     asked = options.replay if isinstance(options, NcuOptions) else ""
-    used = context.step.values["replay"]
-    yield f"Replay: {used}" + ("" if asked == used else f" (asked for: {asked})")
+    if asked != "auto":
+        return f"Replay: {used}, as asked for"
+    if used == "range":
+        return f"Replay: {used}, which auto tries first: ncu could capture the ranges"
+    return f"Replay: {used}, which auto turns to where ranges cannot be replayed alone: {refused or 'ncu refused it'}"
+
+
+def _notes(found: Counters, plan: MeasuringPlan, trial: Trial) -> Iterator[str]:
     yield f"Announced: {plan.announcement()}"
     passes = sum(one.passes or 1 for one in found.results)
     what = "ranges" if plan.ranges is not None else "launches"

@@ -10,12 +10,16 @@ from typing import Any
 
 from perfkit_core.errors import DamagedFileError, MissingError
 from perfkit_core.importer import ImportContext, Imported
+from perfkit_nsight.ncu_session import session_of
 from perfkit_nsight.results import DURATION, Counters, Result, columns_of, report_of
 from perfkit_nsight.tables import TIMES
 
 _MAGIC = b"NVR\0"
 _TOOL = "Nsight Compute"
 _DEFAULT = "<default domain>"
+_MESSAGES = {1: "INF", 2: "OPT", 3: "WRN", 4: "ERR"}
+_GAINS = {1: "local", 2: "global"}
+"""Kinds of messages and of estimates, as ncu's own pages call what the package numbers."""
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -33,7 +37,7 @@ def load(context: ImportContext) -> Imported:
     from perfkit_nsight.counter_report import importing
 
     found = read_counters(context.path)
-    report = report_of(found.results, profiler=_TOOL, limits=())
+    report = report_of(found.results, profiler=found.profiler, limits=())
     files = {"launches.json": columns_of(found.results, found.metrics, found.rules)}
     return Imported(tool=_TOOL, report=report, files=files, counters=importing(found, context.options))
 
@@ -54,9 +58,12 @@ def read_counters(path: Path) -> Counters:
             fix="profile again, and check ncu's filters",
         )
     with _damage(path):
+        results = [_result(place, action) for place, action in enumerate(actions)]
+        session = session_of(path, whole=not any(one.is_kernel for one in results))
         return Counters(
-            profiler=_TOOL,
-            results=[_result(place, action) for place, action in enumerate(actions)],
+            profiler=f"{_TOOL} {session.version}".rstrip(),
+            replay=session.replay,
+            results=results,
             metrics=_metrics(actions),
             rules=list(_rules(actions)),
         )
@@ -155,10 +162,10 @@ def _rules(actions: list[Any]) -> Iterator[dict[str, Any]]:
                 "launch": place,
                 "section": rule.section_identifier(),
                 "rule": rule.name(),
-                "type": str(message.get("type", "")),
+                "type": _MESSAGES.get(message.get("type", 0), ""),
                 "message": str(message.get("message", "")),
                 "speedup": speedup.get("speedup"),
-                "speedup_type": str(speedup.get("type", "")),
+                "speedup_type": _GAINS.get(speedup.get("type", 0), ""),
             }
 
 

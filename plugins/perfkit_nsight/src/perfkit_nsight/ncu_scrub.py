@@ -1,9 +1,8 @@
 """Copies of ``.ncu-rep`` reports that are safe to share.
 
-A report is ``NVR``, a size and a short header, then blocks: a size of four bytes, and a message in the wire format of
-protocol buffers. One or two blocks describe the session (field 3): the machine, its addresses, the command line. Most
-name the process (field 6). What tells of people and places is overwritten with ``x`` of the same length, so that
-nothing moves. Seen in reports of ncu 2025.3.
+One or two blocks of a report describe the session (field 3): the machine, its addresses, the command line. Most name
+the process (field 6). What tells of people and places is overwritten with ``x`` of the same length, so that nothing
+moves. Of the command line, ncu's own name and how it replayed are kept. Seen in reports of ncu 2025.3.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from perfkit_core.errors import DamagedFileError
+from perfkit_nsight.ncu_blocks import blocks_of, fields_of
+from perfkit_nsight.ncu_session import REPLAY, TOOL
 
 _SESSION, _PROCESS = 3, 6
 _KEPT = ((3, 3, 1), (3, 3, 3), (3, 3, 4), (3, 4, 1), (3, 4, 3), (3, 4, 4), (3, 6), (3, 8))
@@ -41,7 +42,7 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
 
     before = read_counters(path)
     data = bytearray(path.read_bytes())
-    blocks = list(_blocks(data, path))
+    blocks = list(blocks_of(data, path))
     names = {bytes(data[begin:end]) for fields, begin, end in _session(data, blocks) if fields[:3] in _HOSTS}
     names |= {found[1] for found in re.finditer(rb"/home/([\w.-]+)", data)}
     counts = {
@@ -61,57 +62,11 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
     return [f"{count} of {what}" for what, count in counts.items() if count]
 
 
-def _blocks(data: bytearray, path: Path) -> Iterator[tuple[int, int]]:
-    """Yield where each block's message begins and ends."""
-    place = 8 + int.from_bytes(data[4:8], "little")
-    while place < len(data):
-        begin = place + 4
-        place = begin + int.from_bytes(data[place:begin], "little")
-        if begin > len(data) or place > len(data) or place == begin - 4:
-            raise DamagedFileError(f"{path} is cut off, or of a kind that is not known", fix="profile again")
-        yield begin, place
-
-
-def _fields(data: bytearray, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, begin and end of the fields with a length in a message.
-
-    Raises:
-        ValueError: It is no message.
-    """
-    while begin < end:
-        key, begin = _varint(data, begin, end)
-        number, kind = key >> 3, key & 7
-        if number == 0 or kind in (3, 4, 6, 7):
-            raise ValueError("no message")
-        if kind == 0:
-            _, begin = _varint(data, begin, end)
-            continue
-        if kind == 2:
-            size, begin = _varint(data, begin, end)
-            yield number, begin, begin + size
-        else:
-            size = 8 if kind == 1 else 4
-        begin += size
-        if begin > end:
-            raise ValueError("no message")
-
-
-def _varint(data: bytearray, place: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < end:
-        value |= (data[place] & 127) << shift
-        shift += 7
-        place += 1
-        if data[place - 1] < 128:
-            return value, place
-    raise ValueError("no message")
-
-
 def _leaves(
     data: bytearray, begin: int, end: int, above: tuple[int, ...]
 ) -> Iterator[tuple[tuple[int, ...], int, int]]:
     """Yield the texts of a message with the numbers of the fields that lead there."""
-    for number, first, last in list(_fields(data, begin, end)):
+    for number, first, last in list(fields_of(data, begin, end)):
         fields = (*above, number)
         if not _is_text(data[first:last]) and len(fields) < _MAX_DEPTH:
             try:
@@ -130,7 +85,7 @@ def _session(data: bytearray, blocks: Sequence[tuple[int, int]]) -> Iterator[tup
     """Yield the texts that describe the session: its messages name a system or hold the command line, others do not."""
     for begin, end in blocks:
         try:
-            messages = [one for one in _fields(data, begin, end) if one[0] == _SESSION]
+            messages = [one for one in fields_of(data, begin, end) if one[0] == _SESSION]
             found = [list(_leaves(data, first, last, (_SESSION,))) for _, first, last in messages]
         except ValueError:
             continue  # a block without a message of that kind
@@ -141,12 +96,16 @@ def _session(data: bytearray, blocks: Sequence[tuple[int, int]]) -> Iterator[tup
 
 def _mask_session(data: bytearray, blocks: Sequence[tuple[int, int]]) -> int:
     found = [
-        (begin, end)
+        (fields, begin, end)
         for fields, begin, end in _session(data, blocks)
         if begin < end and not any(fields[: len(kept)] == kept for kept in _KEPT)
     ]
-    for begin, end in found:
+    for fields, begin, end in found:
+        text = bytes(data[begin:end])
         data[begin:end] = b"x" * (end - begin)
+        for kept in (TOOL.match(text), REPLAY.search(text)) if fields == _COMMAND else ():
+            if kept is not None:
+                data[begin + kept.start("kept") : begin + kept.end("kept")] = kept["kept"]
     return len(found)
 
 
@@ -155,8 +114,8 @@ def _mask_processes(data: bytearray, blocks: Sequence[tuple[int, int]]) -> int:
     count = 0
     for begin, end in blocks:
         try:
-            found = [(first, last) for number, first, last in _fields(data, begin, end) if number == _PROCESS]
-            texts = [one for first, last in found for one in _fields(data, first, last)]
+            found = [(first, last) for number, first, last in fields_of(data, begin, end) if number == _PROCESS]
+            texts = [one for first, last in found for one in fields_of(data, first, last)]
         except ValueError:
             continue  # a block without a message of that kind
         for number, first, last in texts:

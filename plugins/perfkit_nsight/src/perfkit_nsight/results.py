@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from perfkit_core.schema.counters import Replay
 from perfkit_core.schema.regions import KernelRow, RegionRow, RegionsReport, RegionTotals
 from perfkit_nsight.paths import segment
 
@@ -65,16 +66,18 @@ class Counters:
     """What was read from a kernel profiler's file.
 
     Attributes:
-        profiler: What recorded it.
+        profiler: What recorded it, with its version where the file tells.
         results: Launches, and ranges replayed as a whole.
         metrics: Their metrics, as ``launches.json`` has them.
         rules: What the profiler's rules said, as ``launches.json`` has it.
+        replay: How what was measured was repeated; empty when unknown.
     """
 
     profiler: str
     results: Sequence[Result]
     metrics: Sequence[Mapping[str, Any]]
     rules: Sequence[Mapping[str, Any]] = ()
+    replay: Replay = ""
 
 
 def report_of(results: Sequence[Result], *, profiler: str, limits: Iterable[str]) -> RegionsReport:

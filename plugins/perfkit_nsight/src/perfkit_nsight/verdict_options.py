@@ -27,6 +27,15 @@ class VerdictOptions(Options):
     low_occupancy: float = Field(
         default=0.25, ge=0, le=1, description="occupancy below which it is named as a cause of latency (0 to 1)"
     )
+    near_ridge: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="difference from the ridge, as part of it, up to which an intensity speaks for no side (0 to 1)",
+    )
+    short_kernel_us: float = Field(
+        default=10.0, ge=0, description="microseconds below which a kernel's shortness is named as a cause of latency"
+    )
 
     def thresholds(self) -> Thresholds:
         """Return them as the report has them."""
@@ -37,6 +46,8 @@ class VerdictOptions(Options):
             balanced_within=self.balanced_within,
             launch_idle=self.launch_idle,
             low_occupancy=self.low_occupancy,
+            near_ridge=self.near_ridge,
+            short_kernel_us=self.short_kernel_us,
         )
 
 
