@@ -81,8 +81,7 @@ class Findings:
 
     @cached_property
     def _sources(self) -> Sources:
-        device = self._environment.device if self._environment else None
-        peaks = peaks_of(self.metrics, device)
+        peaks = peaks_of(self._environment, self.metrics)
         return Sources(self._source.report, self.metrics, self.profile, self.counters, peaks, self._units)
 
     @cached_property

@@ -18,7 +18,7 @@ from perfkit_core.schema.analytic import AnalyticReport, OpRecord
 from perfkit_core.schema.counters import CounterKernel
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import KernelRow
-from perfkit_core.schema.run import DeviceRecord
+from perfkit_core.schema.run import DeviceRecord, Environment
 
 KIND_OF_OP: Final[Mapping[str, KernelKind]] = {
     "attention": "attention",
@@ -57,8 +57,11 @@ class Peaks(NamedTuple):
         return dtype, self.flops_per_s.get(dtype)
 
 
-def peaks_of(metrics: Metrics | None, device: DeviceRecord | None) -> Peaks:
-    """Return the peaks that ``metrics.json`` recorded; none of them without it."""
+def peaks_of(environment: Environment | None, metrics: Metrics | None) -> Peaks:
+    """Return the peaks that ``env.json`` recorded, or ``metrics.json`` of a run from before it did; else none."""
+    device = environment.device if environment else None
+    if environment is not None and environment.peaks is not None:
+        return Peaks(environment.peaks.flops_per_s, environment.peaks.memory_bandwidth, device)
     if metrics is None or metrics.peaks is None:
         return Peaks({}, None, device)
     found = {peak.dtype: peak.peak_flops_per_s for use in metrics.mfu for peak in use.peaks}
