@@ -75,8 +75,7 @@ def test_where_throughput_leaves_it_open_intensity_against_the_ridge_decides(
     reason = judged(72, 68, intensity=intensity).kernels[0].reason
     assert reason.startswith("compute 72.0 %, memory 68.0 %, within 10 % of each other")
     assert ("ridge of 100.0 FLOP/B for bfloat16" in reason) is (intensity is not None)
-    if intensity is None:
-        assert reason.endswith("the intensity or the ridge is not known")
+    assert reason.endswith("the intensity or the ridge is not known" if intensity is None else ", which decides")
 
 
 @pytest.mark.parametrize(("intensity", "side"), [(500.0, "above"), (10.0, "below")])
@@ -86,7 +85,7 @@ def test_the_ridge_says_nothing_of_caches(intensity: float, side: str) -> None:
     assert found.bound == "balanced"
     assert "device memory only 20.0 %" in found.reason
     assert f"{side} the ridge" in found.reason
-    assert found.reason.endswith("does not decide")
+    assert found.reason.endswith("for bfloat16, which therefore does not decide")
 
 
 def test_intensity_that_contradicts_the_throughput_is_named() -> None:

@@ -108,9 +108,9 @@ def _between(found: Efficiency, limits: Thresholds) -> tuple[Bound, str]:
     if side is None:
         return "balanced", "the intensity or the ridge is not known"
     if not _of_device_memory(found):
-        return "balanced", f"{_traffic(found)}, so that {_roof(found, side)} does not decide"
+        return "balanced", f"{_traffic(found)}; {_roof(found, side)}, which therefore does not decide"
     decided: Bound = {"above": "compute", "near": "balanced", "below": "memory"}[side]  # type: ignore[assignment]
-    return decided, f"{_roof(found, side)} decides"
+    return decided, f"{_roof(found, side)}, which decides"
 
 
 def _causes(found: Efficiency, limits: Thresholds, waves: float | None, time: float | None) -> Iterator[str]:
