@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from perfkit_core.stage_facts import StageFacts, Whole
-from perfkit_core.stage_table import LAUNCH_BOUND, NEAR_PEAK
+from perfkit_core.stage_table import LAUNCH_BOUND, LAUNCH_COST, NEAR_PEAK
 from perfkit_core.units import format_ms, format_share, format_time
-
-LAUNCH_COST: Final = 50e-6
-"""Seconds that a launch takes the host at most, under a profiler too: what is idle beyond that has another cause."""
 
 _WHOLES: Final[Mapping[str, str]] = {
     "run": "the run",

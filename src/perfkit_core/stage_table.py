@@ -18,6 +18,9 @@ from perfkit_core.units import format_share
 LAUNCH_BOUND = 0.7
 """Part of a stage's time in which a kernel runs, below which the stage waits for the host."""
 
+LAUNCH_COST = 50e-6
+"""Seconds that a launch takes the host at most, under a profiler too: what is idle beyond that has another cause."""
+
 NEAR_PEAK = 0.6
 """Part of a peak, of arithmetic or bandwidth, from which on that peak is what limits a stage."""
 
@@ -60,9 +63,11 @@ class MeasuredRow(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """What limits it: launches, arithmetic, bandwidth, or kernels that reach no peak."""
+        """What limits it: launches or other work of the host, arithmetic, bandwidth, or kernels that reach no peak."""
         if self.busy is not None and self.busy < LAUNCH_BOUND:
-            return f"launch-bound: no kernel runs in {format_share(1 - self.busy)} of the time"
+            idle = (1 - self.busy) * self.instance_ms / 1000
+            cause = "host-bound" if self.kernels and idle / self.kernels > LAUNCH_COST else "launch-bound"
+            return f"{cause}: no kernel runs in {format_share(1 - self.busy)} of the time"
         if self.use is None:
             return "unknown: no peak of this device is known"
         side, part = self._nearest_peak(self.use)

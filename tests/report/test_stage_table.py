@@ -86,6 +86,8 @@ def test_busy_time_and_kernels_are_scaled_as_the_times_are() -> None:
 def test_the_verdict_names_what_limits_a_stage() -> None:
     found = rows({"decode": (0.001, 0.02), "denoise": (0.46, 0.1), "denoise/step": (0.7, 0.1)})
     assert found["decode"].verdict == "launch-bound: no kernel runs in 80.0 % of the time"
+    few = found["decode"]._replace(kernels=10)  # 80 µs idle for each: launching does not take so long
+    assert few.verdict == "host-bound: no kernel runs in 80.0 % of the time"
     assert found["denoise"].verdict == "kernels reach 46.0 % of the compute peak"
     assert found["denoise/step"].verdict == "compute-bound: 70.0 % of peak"
     assert found["decode"].distance == pytest.approx(50)
