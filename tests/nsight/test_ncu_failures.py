@@ -563,3 +563,78 @@ def test_a_second_run_with_the_fault_gone_succeeds(
     made = cli(*PROGRAM, *HELLO)
     assert made.code == 0, made.err
     assert _index(work)["status"] == "done"
+
+
+FINDER = """#!{python}
+import shutil, subprocess, sys
+given = sys.argv[1:]
+named = dict(one.partition("=")[::2] for one in given)
+if given == ["--version"]:
+    print("NVIDIA Nsight Systems version 2025.3.1.90-253135822126v0")
+elif given[0] == "profile":
+    assert named["--cuda-graph-trace"] == "node", given
+    status = subprocess.run(given[given.index("env"):]).returncode
+    open(named["--output"] + ".nsys-rep", "w").write("recorded")
+    sys.exit(status)
+elif given[0] == "export":
+    shutil.copy("{capture}", named["--output"])
+"""
+CAPTURE = REPORT.parents[1] / "01-nsys/capture.sqlite"
+
+
+@pytest.fixture
+def finder(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a stand-in in nsys's place, which has recorded what the real one did on the run that ``REPORT`` is of."""
+    tool = work.parent / "nsys"
+    tool.write_text(FINDER.format(python=sys.executable, capture=CAPTURE))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PERFKIT_NSYS", str(tool))
+
+
+@pytest.mark.usefixtures("finder")
+def test_a_program_is_measured_in_two_passes_that_give_it_the_same_environment(
+    cli: Callable[..., Outcome], install: Callable[..., None], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(kernel=_case(report=REPORT))
+    monkeypatch.setenv("MY_OWN", "set by me")
+    program = ("--", sys.executable, "-c", "import os; print(os.environ.get('MY_OWN'))")
+    made = cli(*PLAIN_PROGRAM, "--set", "keep_env=MY_OWN", *program)
+    assert made.code == 0, made.err
+    assert [(work / f"R/passes/{name}/stdout.txt").read_text() for name in ("00-nsys", "01-ncu")] == ["set by me\n"] * 2
+    _, measured = _index(work)["passes"]
+    notes = [re.sub(r"about \d+ s", "about N s", note) for note in measured["notes"]]
+    assert [note for note in notes if not note.startswith("This GPU has no")] == [
+        "Measured by Nsight Compute 2025.3.1.0",
+        "Replay: kernel, as asked for",
+        "Announced: ncu: 4 launches x 16 passes = 64, 90.2% of the kernel time, about N s",
+        "Measured: 4 launches, 64 passes in all",
+        "Counters stand for 90.2 % of the kernel time; planned were 90.2 %",
+    ]
+
+
+@pytest.mark.usefixtures("finder")
+def test_what_was_planned_and_has_no_counters_is_told(
+    cli: Callable[..., Outcome], install: Callable[..., None], work: Path
+) -> None:
+    install(kernel=_case(report=REPORT))
+    made = cli(*PLAIN_PROGRAM, "--set", "coverage=1", *HELLO)
+    assert made.code == 0, made.err
+    assert (
+        "Counters stand for 90.2 % of the kernel time; planned were 100.0 %: ncu/regions/report.md says why"
+        in _index(work)["passes"][1]["notes"]
+    )
+
+
+@pytest.mark.usefixtures("finder")
+def test_the_time_limit_holds_for_finding_and_measuring_together(
+    cli: Callable[..., Outcome], install: Callable[..., None], work: Path
+) -> None:
+    """Every pass repeats the program in this mode, and there is no time for 16 of them."""
+    install(application=_case(report=REPORT))
+    words = ("--set", "replay=application", "--max-minutes", "0.2", "--", sys.executable, "-c")
+    made = cli(*PLAIN_PROGRAM, *words, "import time; time.sleep(1)")
+    assert made.code == 4
+    found, refused = _index(work)["passes"]
+    assert (found["status"], refused["status"], refused["directory"]) == ("done", "failed", "")
+    assert re.search(r"measuring takes \d+ s at least, and \d+ s of the time limit are left", made.err)
+    assert "a larger --max-minutes" in made.err

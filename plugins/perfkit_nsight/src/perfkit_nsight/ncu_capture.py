@@ -9,6 +9,7 @@ from perfkit_core.backend import PassContext
 from perfkit_core.captures import write_capture
 from perfkit_core.counters import write_counters
 from perfkit_core.errors import ToolError
+from perfkit_core.schema.counters import CountersReport
 from perfkit_core.units import format_share
 from perfkit_nsight.counter_report import counters_of
 from perfkit_nsight.ncu_options import NcuOptions
@@ -20,6 +21,9 @@ from perfkit_nsight.results import Counters, columns_of, report_of
 from perfkit_nsight.verdict_options import thresholds_of
 
 LAUNCHES = "launches.json"
+
+_NOTICED = 0.02
+"""Part of the kernel time that may lack counters against the plan without a reason being told."""
 
 
 def write_measured(
@@ -56,7 +60,7 @@ def write_measured(
     counters = counters_of(found, profile, context.devices, thresholds_of(context.options))
     replay = _replay(context, refused)
     write_counters(context.writer, counters, source=context.name, told=(replay,))
-    context.notes.extend((f"Measured by {found.profiler}", replay, *_notes(found, plan, trial)))
+    context.notes.extend((f"Measured by {found.profiler}", replay, *_notes(found, counters, plan, trial)))
 
 
 def _check_metrics(found: Counters, context: PassContext) -> None:
@@ -82,13 +86,25 @@ def _replay(context: PassContext, refused: str) -> str:
     return f"Replay: {used}, which auto turns to where ranges cannot be replayed alone: {refused or 'ncu refused it'}"
 
 
-def _notes(found: Counters, plan: MeasuringPlan, trial: Trial) -> Iterator[str]:
+def _notes(found: Counters, counters: CountersReport, plan: MeasuringPlan, trial: Trial) -> Iterator[str]:
     yield f"Announced: {plan.announcement()}"
     passes = sum(one.passes or 1 for one in found.results)
     what = "ranges" if plan.ranges is not None else "launches"
     yield f"Measured: {len(found.results)} {what}, {passes} passes in all"
-    if plan.launches is not None and plan.ranges is None and plan.covered < 1:
-        yield f"The kernels chosen make up {format_share(plan.covered)} of the kernel time"
+    if plan.launches is not None and plan.ranges is None:
+        yield _covered(counters, plan, len(found.results))
     if trial.missing:
         yield f"This GPU has no {', '.join(sorted(trial.missing))}"
     yield from plan.notes
+
+
+def _covered(counters: CountersReport, plan: MeasuringPlan, launches: int) -> str:
+    """Return what part of the kernel time has counters in the end, beside what was planned."""
+    times = [(kernel.total_ns, kernel.measured_calls) for kernel in counters.kernels]
+    share = sum(time for time, calls in times if calls) / max(1, sum(time for time, _ in times))
+    text = f"Counters stand for {format_share(share)} of the kernel time; planned were {format_share(plan.covered)}"
+    if share >= plan.covered - _NOTICED:
+        return text
+    ended = plan.each is None and plan.launches is not None and launches >= plan.launches
+    why = "ncu stopped at the number of launches that was announced" if ended else "ncu/regions/report.md says why"
+    return f"{text}: {why}"
