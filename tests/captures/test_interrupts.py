@@ -42,7 +42,13 @@ class Started:
         self.process = subprocess.Popen(
             words, cwd=work, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        self.said = next(line for line in self.process.stdout if line.startswith("begun")).split()[1:]
+        begun = next((line for line in self.process.stdout if line.startswith("begun")), None)
+        if begun is None:
+            pytest.fail(f"the program was not started: {self.process.communicate()[1]}{self._tool_said()}")
+        self.said = begun.split()[1:]
+
+    def _tool_said(self) -> str:
+        return "".join(path.read_text() for path in self.work.glob("R/passes/*/tool.txt"))
 
     def interrupt(self, times: int, apart: float, number: signal.Signals) -> int:
         for place in range(times):

@@ -123,7 +123,8 @@ def test_a_tool_that_is_missing_or_too_old_is_told_before_anything_runs(
 
 
 def test_what_a_crashed_program_marked_is_kept(execute: Callable[[str], Outcome], tmp_path: Path) -> None:
-    made = execute(f"{TWO}import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    crash = "import os, signal, time\ntime.sleep(1)\nos.kill(os.getpid(), signal.SIGSEGV)\n"  # nsys writes now and then
+    made = execute(f"{TWO}{crash}")
     assert made.code == 4
     assert "ended with signal SIGSEGV" in made.err
     assert "fix: what was recorded is kept in R" in made.err
