@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from perfkit_core.counted import CountedFlops, CountedRow
+from perfkit_core.counter_use import has_places
 from perfkit_core.families import family_names
 from perfkit_core.kernel_kinds import LIGHT, kind_of
 from perfkit_core.kernel_names import library_of
 from perfkit_core.recorded import OWN_DOMAIN, recorded_flops, upwards
 from perfkit_core.schema.analytic import AnalyticReport, ModuleRecord
-from perfkit_core.schema.counters import CounterKernel, CounterRegion, CountersReport
+from perfkit_core.schema.counters import CounterRegion, CountersReport
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_core.units import format_flops
 
@@ -38,7 +39,7 @@ def counted_flops(
     flops = recorded_flops(analytic, profile)
     modules = {module.path: module for module in analytic.modules}
     untold = _untold(modules, seen)
-    unmeasured = _unmeasured(counters.kernels)
+    unmeasured = _unmeasured(counters)
     rows = [
         _row(region, modules[region.path], seen[region.path], flops[region.path], unmeasured)
         for region in counters.regions
@@ -104,14 +105,18 @@ def _untold(modules: Mapping[str, ModuleRecord], seen: Mapping[str, RegionRow]) 
     return found
 
 
-def _unmeasured(kernels: Iterable[CounterKernel]) -> list[re.Pattern[str]]:
+def _unmeasured(counters: CountersReport) -> list[re.Pattern[str]]:
     """Return what matches the regions that have a kernel in them that was not measured and may use tensor cores.
 
-    Libraries' element-wise kernels, norms and copies do not; whatever else is not measured may.
+    Libraries' element-wise kernels, norms and copies do not; whatever else is not measured may. Where kernels do not
+    say in which regions they ran, all that was not measured may be one of those.
     """
+    if not has_places(counters):
+        partly = [one.path for one in counters.regions if one.domain == OWN_DOMAIN and one.measured_share < 1]
+        return [re.compile(re.escape(path) + r"\Z") for path in partly]
     families = {
         kernel.where
-        for kernel in kernels
+        for kernel in counters.kernels
         if kernel.efficiency.tensor_flops is None and kernel.where and kernel.domain == OWN_DOMAIN
         if kind_of(kernel.name) not in LIGHT or not library_of(kernel.name)
     }

@@ -7,11 +7,12 @@ the time that it took there in a whole run.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from perfkit_core.recorded import is_inside
-from perfkit_core.schema.counters import CounterKernel, Efficiency
+from perfkit_core.recorded import OWN_DOMAIN, is_inside
+from perfkit_core.schema.counters import CounterKernel, CountersReport, Efficiency
 
 SM_PEAK: Final = "the SMs' peak"
 """What counters hold the busiest part of the SMs against."""
@@ -64,6 +65,28 @@ class Counted(NamedTuple):
 def family(path: str) -> str:
     """Return a region path as counters have it, with ``*`` for its indices."""
     return _INDEX.sub("*", path)
+
+
+def located(report: CountersReport) -> CountersReport:
+    """Return counters whose kernels have the domain of their regions, which older files leave out.
+
+    It is the domain of the regions with that path; where several have it, perfkit's own, else the first by name.
+    """
+    domains: defaultdict[str, set[str]] = defaultdict(set)
+    for region in report.regions:
+        domains[family(region.path)].add(region.domain)
+    kernels = tuple(
+        one.model_copy(update={"domain": min(found, key=lambda domain: (domain != OWN_DOMAIN, domain))})
+        if one.where and not one.domain and (found := domains.get(family(one.where), set())) and "" not in found
+        else one
+        for one in report.kernels
+    )
+    return report.model_copy(update={"kernels": kernels})
+
+
+def has_places(report: CountersReport) -> bool:
+    """Whether kernels say in which regions they ran: the oldest files have it of regions alone."""
+    return any(one.where for one in report.kernels) or not any(one.inclusive_kernels for one in report.regions)
 
 
 def counters_inside(stage: str, counters: Sequence[CounterKernel]) -> tuple[CounterKernel, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 from perfkit_core import rundir
 from perfkit_core.counted import CountedFlops
 from perfkit_core.counted_join import counted_flops
+from perfkit_core.counter_use import located
 from perfkit_core.kernel_use import peaks_of
 from perfkit_core.recommendations import RERUN, Recommendation, Setting, recommendations, worthwhile
 from perfkit_core.recorded import region_rows, scale_factors
@@ -60,8 +61,8 @@ class Findings:
 
     @cached_property
     def counters(self) -> CountersReport | None:
-        """The run's ``ncu/regions/report.json``; None without hardware counters."""
-        return self._source.counters
+        """The run's ``ncu/regions/report.json``, kernels with their domain; None without hardware counters."""
+        return None if self._source.counters is None else located(self._source.counters)
 
     @cached_property
     def counted(self) -> CountedFlops:

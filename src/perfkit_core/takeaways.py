@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from perfkit_core.counter_use import SM_PEAK
+from perfkit_core.counter_use import SM_PEAK, has_places
 from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import KindUse, Peaks
 from perfkit_core.schema.counters import CountersReport
@@ -177,6 +177,8 @@ def _counted(stage: StageFacts, counters: CountersReport | None) -> Iterator[str
         return
     found = stage.counters
     text = f"hardware counters of {format_share(found.measured_share)} of its kernel time"
+    if not has_places(counters):
+        text += " (not told apart by kind: their file does not say which kernels ran in which region)"
     if found.bound == "launch":
         # That is told from idle time, of which the headline has more to say.
         yield f"{text} were read"

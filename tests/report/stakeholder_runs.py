@@ -233,7 +233,7 @@ def _counters(stages: dict[str, Work], kernels: dict[str, float] | list[CounterK
     bound = {"measured_share": 0.875, "bound": "compute", "reason": "the tensor cores at 62.5 %", "domain": "perfkit"}
     regions = tuple(
         CounterRegion.model_construct(
-            path=path, parent=None, inclusive_ns=round(1e9 * sum(work.kernels.values())), **bound
+            path=path, parent=None, inclusive_ns=round(1e9 * sum(work.kernels.values())), inclusive_kernels=10, **bound
         )
         for path, work in stages.items()
     )

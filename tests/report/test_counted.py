@@ -93,6 +93,15 @@ def test_a_partly_measured_region_is_a_lower_bound_and_no_disagreement(tmp_path:
     assert table(text)["A/A1"][4] == "100.0 %"
 
 
+@pytest.mark.parametrize("lost", [{"domain": ""}, {"domain": "", "where": ""}])
+def test_files_that_do_not_place_kernels_have_lower_bounds_too(tmp_path: Path, lost: dict[str, str]) -> None:
+    change = {"A": {"measured_share": 0.5, "efficiency": {"tensor_flops": 0.93 * 2**35}}}
+    where = dict.fromkeys(("A",), NOT_MEASURED | lost) | dict.fromkeys(("A__A1", "B"), lost)
+    text = render(load_run(three_ranges(tmp_path / "R", change, **where)))
+    assert table(text)["A"][4:] == ["≥ 93.0 %", "50.0 %", "partly measured: a lower bound"]
+    assert table(text)["B"][4:] == ["100.0 %", "100.0 %", ""]
+
+
 def test_what_is_too_much_already_is_so_however_little_was_measured(tmp_path: Path) -> None:
     change = {"A": {"measured_share": 0.5, "efficiency": {"tensor_flops": 1.5 * 2**35}}}
     text = render(load_run(three_ranges(tmp_path / "R", change, A=NOT_MEASURED)))

@@ -58,6 +58,21 @@ def test_a_stage_without_measured_kernels_has_none_of_another() -> None:
     assert "of peak arithmetic" not in evidence(run_of(decoding(), counters=[other]), "prefill")
 
 
+def test_kernels_of_files_without_domains_have_that_of_their_regions() -> None:
+    old = counter(PRODUCT, "prefill", 1.0, peak_share=0.9).model_copy(update={"domain": ""})
+    run = run_of(decoding(), counters=[old])
+    assert "counters 90.0 %" in evidence(run, "prefill")
+    regions = [one.model_copy(update={"domain": "CCCL"}) for one in run.counters.regions]
+    run.__dict__["counters"] = run.counters.model_copy(update={"regions": tuple(regions)})
+    assert "of peak arithmetic" not in evidence(run, "prefill")
+
+
+def test_counters_that_are_by_region_alone_say_why_no_kind_has_any() -> None:
+    old = counter(PRODUCT, "", 1.0, peak_share=0.9).model_copy(update={"domain": ""})
+    run = run_of(decoding(), counters=[old])
+    assert "87.5 % of its kernel time (not told apart by kind: their file" in evidence(run, "prefill")
+
+
 def test_indices_of_regions_are_all_the_same_place() -> None:
     stages = {"blocks.3": Work(1.0, {PRODUCT: 1.0}, flops={"linear": 7 * 10**14})}
     run = run_of(stages, counters=[counter(PRODUCT, "blocks.*", 1.0, peak_share=0.75)])
