@@ -88,8 +88,11 @@ class PassLoop(ABC, Generic[AnyContext]):
             steps = iter(self.steps(backend))
             step = next(steps, None)
             while step is not None:
-                self._enter(self._one(backend, step), started)
+                status, began = self._one(backend, step), started
+                self._enter(status, began)
                 step, started = self._following(steps), time.perf_counter()
+                if step is None and status == "replaced":
+                    self._fail(began, "it failed, and no pass took its place: see its notes", ToolError.exit_code)
         except KeyboardInterrupt:
             self._enter("failed", started, INTERRUPTED, INTERRUPTED_CODE)
             raise

@@ -143,12 +143,14 @@ class Asks(Turns):
 
 class TriesOptions(Options):
     seconds: float = 0
+    twice: bool = True
 
 
 class Tries(ProfilerBackend):
     def passes(self, context):
         yield Pass(name="first")
-        yield Pass(name="second")
+        if context.options.twice:
+            yield Pass(name="second")
 
     def failed(self, error, context):
         context.notes.append(f"the second is tried instead: {error}")

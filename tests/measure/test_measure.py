@@ -289,6 +289,15 @@ def test_an_attempt_whose_place_another_pass_takes_is_no_failure(
     assert "| `tries` | replaced |" in (tmp_path / "R/report.md").read_text()
 
 
+def test_an_attempt_whose_place_no_pass_takes_is_a_failure(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
+    words = ("run", "--model", "lab", "--backend", "tries", "--device", "cpu", "--set", "tries.twice=false")
+    made = perfkit(*words, "--out", "R", cwd=tmp_path)
+    assert made.code == 4
+    assert "it failed, and no pass took its place: see its notes" in made.err
+    _, done = read(tmp_path / "R/run.json")["passes"]
+    assert (done["status"], done["exit_code"]) == ("failed", 4)
+
+
 def test_the_time_limit_is_of_all_passes_of_a_backend(perfkit: Callable[..., Outcome], tmp_path: Path) -> None:
     words = ("run", "--model", "lab", "--backend", "tries", "--device", "cpu", "--set", "tries.seconds=2")
     made = perfkit(*words, "--max-minutes", "0.02", "--out", "R", cwd=tmp_path)

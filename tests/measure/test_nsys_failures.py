@@ -92,6 +92,7 @@ def test_raw_data_without_a_report_is_no_success_and_stays(
     assert f"it looks for its importer in {importer.parent}" in made.err or "it has no importer" in made.err
     (done,) = read(tmp_path / "R/run.json")["passes"]
     assert "or name another with PERFKIT_NSYS" in done["error"]
+    assert any("capture.qdstrm is nsys's own file" in note for note in done["notes"])
     assert (tmp_path / "R/passes/00-nsys/capture.qdstrm").stat().st_size > 0
     assert "passes/00-nsys/capture.qdstrm" in read(tmp_path / "R/run.json")["files"]
 

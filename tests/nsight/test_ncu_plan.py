@@ -11,8 +11,9 @@ import ncu_report
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from perfkit_nsight.ncu_fitting import SECONDS_PER_PASS
 from perfkit_nsight.ncu_options import NcuOptions
-from perfkit_nsight.ncu_plan import SECONDS_PER_PASS, MeasuringPlan, plan_kernels, plan_ranges
+from perfkit_nsight.ncu_plan import MeasuringPlan, plan_kernels, plan_ranges
 from perfkit_nsight.ncu_selection import function_of, selection
 
 from perfkit_core.errors import ToolError, UsageError
@@ -129,6 +130,28 @@ def test_kernels_inside_graphs_that_the_timeline_has_as_a_whole_are_a_note() -> 
     graph = _kernel("graph", 75).model_copy(update={"kind": "graph"})
     plan = _plan([_kernel("nvjet_tst", 25), graph])
     assert plan.notes[0].startswith("75.0% of the time is of CUDA graphs that the timeline has as a whole")
+
+
+def test_under_a_limit_the_longest_that_fit_are_measured_and_fewer_launches_of_each_before_none() -> None:
+    heavy = _kernel("heavy", 10 * 10**9, calls=1)
+    light = [_kernel(f"light_{place}", 10**9, calls=100) for place in range(3)]
+    plan = _plan([heavy, *light], limit=12.5, coverage=1.0)
+    assert (plan.launches, plan.covered) == (12, pytest.approx(3 / 13))
+    assert plan.seconds == pytest.approx(10 + 4 * 12 * (0.01 + SECONDS_PER_PASS))
+    (note,) = plan.notes
+    assert re.fullmatch(r"1 of 4 kernels are left out: in full it would take \d+ s \(--max-minutes\)", note)
+    one = _plan([*light], limit=10.7, coverage=1.0)
+    assert (one.launches, one.values()["each"]) == (3, 1)
+    assert "1 launch of each other kernel is measured" in one.notes[0]
+
+
+def test_regions_that_only_reach_the_next_iteration_are_not_measured() -> None:
+    kernels = [_kernel("nvjet_tst", 10, region="decode_seek"), _kernel("nvjet_tst", 10, region="decode")]
+    plan = _plan(kernels, [_region("decode"), _region("decode_seek")], samples=True, coverage=1.0)
+    assert (plan.sample, plan.covered) == ({"decode": (0,)}, 1.0)
+    timeline = _timeline([], [_region("decode"), _region("decode_seek")])
+    ranges = plan_ranges(timeline, NcuOptions(replay="range"), passes=1, run_seconds=1, again=False)
+    assert ranges.include == ("perfkit@decode/",)
 
 
 def test_what_cannot_end_in_time_is_refused_before_it_begins() -> None:

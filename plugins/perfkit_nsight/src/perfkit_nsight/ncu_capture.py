@@ -22,6 +22,9 @@ from perfkit_nsight.verdict_options import thresholds_of
 
 LAUNCHES = "launches.json"
 
+_SHOWN = 3
+"""Kernels without counters that are named."""
+
 _NOTICED = 0.02
 """Part of the kernel time that may lack counters against the plan without a reason being told."""
 
@@ -105,6 +108,7 @@ def _covered(counters: CountersReport, plan: MeasuringPlan, launches: int) -> st
     text = f"Counters stand for {format_share(share)} of the kernel time; planned were {format_share(plan.covered)}"
     if share >= plan.covered - _NOTICED:
         return text
-    ended = plan.each is None and plan.launches is not None and launches >= plan.launches
-    why = "ncu stopped at the number of launches that was announced" if ended else "ncu/regions/report.md says why"
-    return f"{text}: {why}"
+    if plan.each is None and plan.launches is not None and launches >= plan.launches:
+        return f"{text}: ncu stopped at the number of launches that was announced"
+    without = [f"{one.readable} in {one.where or 'no region'}" for one in counters.kernels if not one.measured_calls]
+    return f"{text}; the longest kernels without: {', '.join(without[:_SHOWN])}"

@@ -8,19 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfkit_core.errors import ToolError, UsageError
+from perfkit_core.regions import SEEK
 from perfkit_core.schema.regions import KernelRow, RegionsReport
+from perfkit_nsight.ncu_fitting import nameable, seconds_of, timely, too_slow
 from perfkit_nsight.ncu_options import NcuOptions, listed
-from perfkit_nsight.ncu_selection import Expected, Measuring, selection
+from perfkit_nsight.ncu_selection import MOST, Measuring, selection
 from perfkit_nsight.work_groups import Group, Place, groups_of
 
 OWN_DOMAIN = "perfkit"
-SECONDS_PER_PASS = 0.04
-"""What one pass of one launch costs besides the kernel's own time, in seconds: counters are read and memory is
-restored. Seen on an H200 with DeepSeek-OCR: 0.037 and 0.040 s over 3376 passes and fewer."""
-
-LONGEST = 100_000
-"""Letters that the names to look for may have together: Linux takes 131 072 in one argument."""
-
 _NAMED, _SHOWN = 5, 60
 """Names of kernels in an error, and letters of each, at most."""
 
@@ -107,7 +102,7 @@ def plan_kernels(
         ToolError: None is left to measure.
     """
     rows = timeline.kernels if timeline else ()
-    kernels = [row for row in rows if row.kind == "kernel" and _inside(row, options.region)]
+    kernels = [row for row in rows if row.kind == "kernel" and _inside(row, options.region) and not _seeks(row.region)]
     include = _region(timeline, options.region)
     if timeline is None or not (kernels or options.region):
         if options.include or options.exclude:
@@ -127,19 +122,16 @@ def plan_kernels(
             break
         chosen.append(group)
     measuring = Measuring(kernels=kernels, instances=_instances(timeline), symbols=symbols, samples=samples)
-    fitting = list(chosen)
-    while len(fitting) > 1 and len(selection(measuring.patterns(fitting))) > LONGEST:
-        fitting.pop()
-    if len(fitting) < len(chosen):
-        notes.append(f"{len(chosen) - len(fitting)} of {len(chosen)} kernels are left out: ncu takes no more names")
-    named = len(fitting)
-    whole = _seconds(measuring.expected(fitting), passes, run_seconds)
-    while limit is not None and len(fitting) > 1 and _seconds(measuring.expected(fitting), passes, run_seconds) > limit:
-        fitting.pop()
-    if len(fitting) < named:
+    named = nameable(chosen, measuring)
+    if len(named) < len(chosen):
+        notes.append(f"{len(chosen) - len(named)} of {len(chosen)} kernels are left out: ncu takes no more names")
+    whole = seconds_of(measuring.expected(named), passes, run_seconds)
+    fitting, measuring = (named, measuring) if limit is None else timely(named, measuring, passes, run_seconds, limit)
+    if len(fitting) < len(named) or measuring.most < MOST:
+        fewer = "" if measuring.most == MOST else f", and {measuring.most} launch of each other kernel is measured"
         notes.append(
-            f"{named - len(fitting)} of {named} kernels are left out: with them it would take {whole:.0f} s "
-            "(--max-minutes)"
+            f"{len(named) - len(fitting)} of {len(named)} kernels are left out{fewer}: in full it would take "
+            f"{whole:.0f} s (--max-minutes)"
         )
     total, expected = sum(row.total_ns for row in kernels), measuring.expected(fitting)
     return MeasuringPlan(
@@ -149,7 +141,7 @@ def plan_kernels(
         each=expected.each,
         passes=passes,
         covered=sum(group.time for group in fitting) / total if total else 0.0,
-        seconds=_within(limit, _seconds(expected, passes, run_seconds), run_seconds),
+        seconds=seconds_of(expected, passes, run_seconds),
         include=include,
         notes=tuple(notes),
     )
@@ -174,7 +166,8 @@ def plan_ranges(
         ToolError: It would take longer.
     """
     seconds = run_seconds * passes if again else run_seconds
-    _within(limit, seconds, seconds)
+    if limit is not None and seconds > limit:
+        raise too_slow(seconds, limit)
     notes = (f"Sections of preset {options.preset} are of single kernels and left out: metrics alone are of ranges",)
     if options.region or timeline is None:
         rows = [] if timeline is None else [row for row in _aggregates(timeline) if row.path == options.region]
@@ -189,6 +182,7 @@ def plan_ranges(
     domains = {row.domain for row in _aggregates(timeline)}
     domain = OWN_DOMAIN if OWN_DOMAIN in domains else next(iter(sorted(domains)), "")
     outermost = [row for row in _aggregates(timeline) if row.domain == domain and "/" not in row.path]
+    outermost = [row for row in outermost if not _seeks(row.path)]
     return MeasuringPlan(
         passes=passes,
         include=tuple(_expression(domain, row.path) for row in outermost),
@@ -217,20 +211,6 @@ def _nothing_left(kernels: Sequence[KernelRow], options: NcuOptions) -> ToolErro
     )
 
 
-def _seconds(expected: Expected, passes: int, run_seconds: float) -> float:
-    return run_seconds + passes * (expected.seconds + expected.launches * SECONDS_PER_PASS)
-
-
-def _within(limit: float | None, seconds: float, least: float) -> float:
-    """Return the seconds of a plan; refuse one that cannot end in time."""
-    if limit is not None and least > limit:
-        raise ToolError(
-            f"measuring takes {least:.0f} s at least, and {limit:.0f} s of the time limit are left",
-            fix="a larger --max-minutes; a smaller --measure-steps; ncu.replay=kernel runs the program once",
-        )
-    return seconds
-
-
 def _instances(timeline: RegionsReport) -> dict[Place, int]:
     return {(row.domain, row.path): row.instances or 1 for row in _aggregates(timeline)}
 
@@ -239,6 +219,11 @@ def _collectives(kernels: Sequence[KernelRow]) -> Iterable[str]:
     collective = sum(row.calls for row in kernels if COLLECTIVE.search(row.name))
     if collective:
         yield f"{collective} kernels of NCCL are left out: replayed alone they wait for the other GPUs for ever"
+
+
+def _seeks(path: str) -> bool:
+    """Tell whether a region only brings about what a measured iteration finds: the workload has none such."""
+    return any(name.endswith(SEEK) for name in path.split("/"))
 
 
 def _graphs(rows: Sequence[KernelRow]) -> Iterable[str]:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from perfkit_core.schema.regions import KernelRow
@@ -18,8 +19,7 @@ UNLIKE = 4
 
 
 MOST = 4
-"""Launches of one kernel with one geometry that are worth measuring in one instance of a region; so many are measured
-of a whole program that cannot say when it is in one."""
+"""Launches of one kernel with one geometry that are worth measuring, in one instance of a region or in a program."""
 
 _UNEVEN = 2
 """How many times the mean a region's instance may hold of a kernel that not all instances hold alike."""
@@ -57,12 +57,15 @@ class Measuring:
         instances: How often each region was opened on the timeline.
         symbols: Mangled names, by name as the timeline has it.
         samples: Whether the process can say when it is in a region that is to be measured.
+        most: Launches of one kernel with one geometry to measure in one instance of a region; of a whole program that
+            cannot say when it is in one, so many are measured.
     """
 
     kernels: Sequence[KernelRow]
     instances: Mapping[Place, int]
     symbols: Mapping[str, str]
     samples: bool
+    most: int = MOST
 
     def patterns(self, groups: Sequence[Group]) -> tuple[str, ...]:
         """Return regular expressions for the mangled names of all kernels of these groups."""
@@ -97,17 +100,22 @@ class Measuring:
             shown[row.config] += row.shown
             worth[row.config] += row.worth
             time[row.config] += round(row.shown * row.mean)
-        each = max(worth.values(), default=1) if self.samples else MOST
+        each = max(worth.values(), default=1) if self.samples else self.most
         limited = {config: min(number, each) for config, number in shown.items()}
         if self.samples and shown.total() <= 2 * sum(limited.values()):
             return Expected(shown.total(), time.total() / 1e9, None)
         seconds = sum(time[config] / shown[config] * number for config, number in limited.items()) / 1e9
         return Expected(sum(limited.values()), seconds, each)
 
+    @cached_property
+    def _patterned(self) -> Sequence[tuple[KernelRow, str]]:
+        """Kernels that ran, with their patterns."""
+        return [(row, pattern(row.name, row.short_name, self.symbols)) for row in self.kernels if row.calls]
+
     def _rows(self, groups: Sequence[Group]) -> Iterator[_Row]:
         patterns, sample = self.patterns(groups), self.sample(groups)
-        for row in self.kernels:
-            if not row.calls or pattern(row.name, row.short_name, self.symbols) not in patterns:
+        for row, own in self._patterned:
+            if own not in patterns:
                 continue
             config, mean = (row.name, row.grid, row.block), row.total_ns / row.calls
             if not self.samples:
@@ -117,7 +125,7 @@ class Measuring:
                 instances, chosen = self.instances.get(place, 1), len(sample[row.region])
                 once = math.ceil(row.calls / instances)
                 most = once if row.calls % instances == 0 else _UNEVEN * once
-                yield _Row(config, min(row.calls, most * chosen), min(row.calls, min(once, MOST) * chosen), mean)
+                yield _Row(config, min(row.calls, most * chosen), min(row.calls, min(once, self.most) * chosen), mean)
 
 
 def function_of(name: str) -> str:

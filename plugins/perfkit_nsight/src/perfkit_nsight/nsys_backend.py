@@ -13,7 +13,7 @@ from pathlib import Path
 
 from perfkit_core.backend import InstrumentContext, Machine, Pass, PassContext, RunContext, WrappingBackend
 from perfkit_core.captures import write_capture
-from perfkit_core.errors import MissingError, PerfkitError, ToolError
+from perfkit_core.errors import PLUGIN_FAULTS, MissingError, ToolError
 from perfkit_core.options import Options
 from perfkit_core.regions import ALL
 from perfkit_core.schema.regions import RegionsReport
@@ -105,7 +105,7 @@ class NsysBackend(WrappingBackend):
             report = _report(context, tool)
             export = _scrubbed(tool, report, kept)
             context.notes.append(_provenance(report, kept))
-        except PerfkitError:  # what was recorded is all there is, environments in it or not
+        except PLUGIN_FAULTS:  # what was recorded is all there is, environments in it or not
             _keep_raw(context)
             raise
         finally:
@@ -193,6 +193,10 @@ def _keep_raw(context: PassContext) -> None:
     for path in context.scratch.glob(f"{NAME}.[nq]*"):
         if path.is_file():
             path.replace(context.directory / path.name)
+            context.notes.append(
+                f"{path.name} is nsys's own file, with what it saw of this machine, also environments of processes: "
+                "share a copy that perfkit scrub made"
+            )
 
 
 def _provenance(report: Path, kept: Path) -> str:
