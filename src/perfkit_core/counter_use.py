@@ -7,15 +7,25 @@ the time that it took there in a whole run.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from perfkit_core.recorded import OWN_DOMAIN, is_inside
 from perfkit_core.schema.counters import CounterKernel, CountersReport, Efficiency
+from perfkit_core.units import format_share
 
 SM_PEAK: Final = "the SMs' peak"
 """What counters hold the busiest part of the SMs against."""
+
+WELL_COVERED: Final = 0.8
+"""Part of the time of some kernels that counters must have been read of to stand for all of them."""
+
+ALL: Final = 0.9995
+"""Part that is shown as 100.0 %."""
+
+_DTYPES: Final = 2
+"""Element types that a peak is named by at most."""
 
 _INDEX: Final = re.compile(r"(?<=[._\[])\d+(?=$|[./\]])")
 """Indices in region paths, which counters have as ``*``."""
@@ -29,28 +39,47 @@ class Counted(NamedTuple):
         compute: Busiest part of the SMs, of its peak, 0 to 1.
         dram: Part of peak memory bandwidth, 0 to 1.
         flops_per_s: FLOPs that they execute by their time under the counters, needed or not, in FLOP/s.
+        covered: Part of their time whose kernels were measured, 0 to 1: the figures are of that part.
+        dtypes: Element types of the arithmetic that ``peak`` is of, most time first.
     """
 
     peak: float | None
     compute: float | None
     dram: float | None
     flops_per_s: float | None = None
+    covered: float = 0.0
+    dtypes: tuple[str, ...] = ()
 
     @property
-    def arithmetic(self) -> float | None:
-        """The larger part on the side of arithmetic; None when nothing of that was read."""
-        return max((part for part in (self.peak, self.compute) if part is not None), default=None)
+    def is_telling(self) -> bool:
+        """Whether enough of the kernels was measured to conclude from it on all of them."""
+        return self.covered >= WELL_COVERED
 
     @property
     def largest(self) -> float | None:
-        """The part of the peak that is nearest; None unless arithmetic was read: memory alone does not tell."""
-        return None if self.arithmetic is None else max(self.arithmetic, self.dram or 0.0)
+        """The part of the peak that is nearest, arithmetic or memory; None unless enough was read of arithmetic.
+
+        Memory alone does not tell, and neither do busy SMs: they can be busy with other things than arithmetic.
+        """
+        return None if self.peak is None or not self.is_telling else max(self.peak, self.dram or 0.0)
+
+    @property
+    def of_text(self) -> str:
+        """Which part of the kernels' time the figures are of, where that is not all of it: `` of 50.1 % of that``."""
+        return "" if self.covered >= ALL else f" of {format_share(self.covered)} of that"
+
+    @property
+    def arithmetic(self) -> str:
+        """What ``peak`` is a part of, with the element type."""
+        return " ".join(
+            ("peak", " and ".join(self.dtypes[:_DTYPES]), "arithmetic") if self.dtypes else ("peak arithmetic",)
+        )
 
     @property
     def parts(self) -> tuple[tuple[float, str], ...]:
         """What was read, each with the peak that it is a part of."""
         parts = (
-            (self.peak, "peak arithmetic"),
+            (self.peak, self.arithmetic),
             (self.compute, SM_PEAK),
             (self.dram, "peak memory bandwidth"),
         )
@@ -103,7 +132,13 @@ def counted(kernels: Sequence[CounterKernel], factors: Mapping[str, float]) -> C
         factors: By how much the time of a region's kernels is multiplied to be of a whole run, by region path.
     """
     places = {family(path): factor for path, factor in factors.items()}
-    rows = [(one.efficiency, one.total_ns * places.get(one.where, 1.0)) for one in kernels if one.measured_calls]
+    timed = [(one, one.total_ns * places.get(one.where, 1.0)) for one in kernels]
+    rows = [(one.efficiency, time) for one, time in timed if one.measured_calls]
+    everything = sum(time for _, time in timed)
+    typed: Counter[str] = Counter()
+    for one, time in rows:
+        if one.dtype and one.peak_share is not None:
+            typed[one.dtype] += round(time * one.peak_share)
 
     def mean(figure: Callable[[Efficiency], float | None]) -> float | None:
         known = [(value, time) for one, time in rows if (value := figure(one)) is not None]
@@ -115,4 +150,6 @@ def counted(kernels: Sequence[CounterKernel], factors: Mapping[str, float]) -> C
         compute=mean(lambda one: one.compute_share),
         dram=mean(lambda one: one.dram_share),
         flops_per_s=mean(lambda one: one.flops_per_s),
+        covered=sum(time for _, time in rows) / everything if everything else 0.0,
+        dtypes=tuple(dtype for dtype, _ in typed.most_common()),
     )

@@ -102,8 +102,11 @@ class KindUse(NamedTuple):
 
     @property
     def executed(self) -> float | None:
-        """FLOPs that the kernels execute by those that are needed; None unless counters and formulas tell both."""
-        rate = self.counted.flops_per_s
+        """FLOPs that the kernels execute by those that are needed; None unless counters and formulas tell both.
+
+        What was measured of too few of them tells nothing of the others.
+        """
+        rate = self.counted.flops_per_s if self.counted.is_telling else None
         return rate / self.flops_per_s if rate is not None and self.flops_per_s else None
 
     @property
@@ -124,7 +127,7 @@ class KindUse(NamedTuple):
     def is_compute(self) -> bool:
         """Whether arithmetic, not bytes, is the longer one at the device's peaks."""
         if self.compute_seconds is None and self.memory_seconds is None:
-            return (self.counted.arithmetic or 0.0) >= (self.counted.dram or 0.0)
+            return (self.counted.peak or 0.0) >= (self.counted.dram or 0.0)
         return (self.compute_seconds or 0.0) >= (self.memory_seconds or 0.0)
 
     @property

@@ -237,7 +237,7 @@ def _own_option(use: KindUse, setting: Setting) -> bool:
 def _evidence(use: KindUse, stage: StageFacts) -> str:
     text = f"{format_ms(1e3 * use.seconds)}, {format_share(use.share)} of {stage.path}"
     if use.counted.parts:
-        text += f", by hardware counters at {counted_text(use)}"
+        text += f", by hardware counters{use.counted.of_text} at {counted_text(use)}"
     if use.peak_share is None or use.floor_seconds is None:
         return text
     if use.is_compute and use.peak_flops_per_s is not None:

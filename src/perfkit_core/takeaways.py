@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from perfkit_core.counter_use import SM_PEAK, has_places
+from perfkit_core.counter_use import has_places
 from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import KindUse, Peaks
 from perfkit_core.schema.counters import CountersReport
@@ -136,7 +136,7 @@ def _kinds(stage: StageFacts) -> Iterator[str]:
             text += f", {_nearness(use)}: {_of_peak(use)}"
         if use.counted.parts:
             near = f"{_nearness(use)}, at " if not by_formula and use.peak_share is not None else ""
-            text += f"; by hardware counters {near}{counted_text(use)}"
+            text += f"; by hardware counters{use.counted.of_text} {near}{counted_text(use)}"
         yield text
     if stage.operators:
         yield ", ".join(f"{name} takes {format_share(part)} of its processor time" for name, part in stage.operators)
@@ -245,7 +245,7 @@ def _of_peak(use: KindUse) -> str:
     if use.is_compute and use.peak_flops_per_s is not None:
         return f"{part} of the {' and '.join(use.dtypes[:2])} peak of {format_flops(use.peak_flops_per_s)}/s"
     if use.is_compute:
-        return f"{part} of {'peak arithmetic' if use.counted.arithmetic == use.counted.peak else SM_PEAK}"
+        return f"{part} of {use.counted.arithmetic}"
     return f"{part} of peak memory bandwidth"
 
 

@@ -44,7 +44,7 @@ class KernelLine(NamedTuple):
         total_ns: Time of all of them in a whole run, loops scaled, in nanoseconds.
         share: Part of the time of everything on the devices, 0 to 1.
         peak_share: Part of the peak that it comes nearest to, by hardware counters; None without them.
-        peak: What that is a peak of; empty without counters.
+        peak: What that is a peak of, and of which part of its time where not all was measured; empty without counters.
     """
 
     readable: str
@@ -116,5 +116,9 @@ def _nearest_peaks(counters: CountersReport | None, factors: Mapping[str, float]
     named: defaultdict[str, list[CounterKernel]] = defaultdict(list)
     for one in counters.kernels if counters else ():
         named[one.name].append(one)
-    found = {name: counted(rows, factors).nearest for name, rows in named.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    found = {name: counted(rows, factors) for name, rows in named.items()}
+    return {
+        name: (one.nearest[0], f"{one.nearest[1]}{',' if one.of_text else ''}{one.of_text}")
+        for name, one in found.items()
+        if one.nearest is not None
+    }

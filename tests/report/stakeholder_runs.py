@@ -51,7 +51,7 @@ class Work:
         return f"{path}/step" if self.steps > 1 else path
 
 
-def counter(name: str, where: str, seconds: float, **shares: float) -> CounterKernel:
+def counter(name: str, where: str, seconds: float, **shares: float | str) -> CounterKernel:
     """Return the counters of one kernel in one region, by that region's time in the profile."""
     return CounterKernel.model_construct(
         name=name, where=where, domain="perfkit", total_ns=round(1e9 * seconds), measured_calls=1,

@@ -114,6 +114,29 @@ def test_flops_that_nobody_needs_are_told_from_those_of_the_model() -> None:
     assert "executing" not in line(1.2 * useful)
 
 
+@pytest.mark.parametrize(("share", "tells"), [(0.75, False), (0.875, True)])
+def test_what_was_measured_of_few_kernels_is_not_said_of_all(share: float, tells: bool) -> None:
+    rows = [
+        counter(PRODUCT, "decode/step", share, peak_share=0.07, dram_share=0.02, flops_per_s=1e14),
+        counter(PRODUCT, "decode/step", 1 - share).model_copy(update={"measured_calls": 0}),
+    ]
+    run = run_of(decoding(), counters=rows, metrics=False, idle=True, kind="command")
+    line = next(one for one in evidence(run, "decode").splitlines() if "matrix" in one)
+    nearness = "far from peak, at " if tells else ""
+    assert f"by hardware counters of {100 * share:.1f} % of that {nearness}7.0 % of peak arithmetic" in line
+    use = next(one for one in Findings(run).stages[1].kinds if one.kind == "matrix products")
+    assert (use.floor_seconds is not None) is tells
+    assert f"of peak arithmetic, of {100 * share:.1f} % of that |" in render(run, template=PAGE)
+    of_model = evidence(run_of(decoding(), counters=rows), "decode")
+    assert ("times the FLOPs that are needed" in of_model) is tells
+
+
+def test_arithmetic_peaks_have_their_element_type() -> None:
+    rows = [counter(PRODUCT, "decode/step", 1.0, peak_share=0.5, dtype="bfloat16")]
+    rows.append(counter(PRODUCT, "decode/step", 0.5, peak_share=0.5, dtype="float32"))
+    assert "50.0 % of peak bfloat16 and float32 arithmetic" in evidence(run_of(decoding(), counters=rows), "decode")
+
+
 # Waiting on a timeline that the profiler stretches.
 
 
@@ -195,7 +218,7 @@ def test_a_timeline_whose_regions_have_nothing_on_the_gpu_is_a_page_too() -> Non
 
 def sampled(**changes: object) -> Run:
     stages = {"prefill": Work(3.0, {PRODUCT: 2.0, LIGHT: 1.0}), "decode_seek": Work(1.0, {LIGHT: 1.0})} | changes
-    rows = [counter(PRODUCT, "prefill", 2.0, compute_share=0.25), counter(LIGHT, "prefill", 1.0, compute_share=0.1)]
+    rows = [counter(PRODUCT, "prefill", 2.0, peak_share=0.25), counter(LIGHT, "prefill", 1.0, peak_share=0.1)]
     return run_of(stages, metrics=False, counters=rows, kind="import", sample=True)
 
 
