@@ -65,8 +65,8 @@ class Counted(NamedTuple):
 
     @property
     def of_text(self) -> str:
-        """Which part of the kernels' time the figures are of, where that is not all of it: `` of 50.1 % of that``."""
-        return "" if self.covered >= ALL else f" of {format_share(self.covered)} of that"
+        """Which part of the kernels' time the figures are of, where that is not all of it: `` (of 50.1 % of it)``."""
+        return "" if self.covered >= ALL else f" (of {format_share(self.covered)} of it)"
 
     @property
     def arithmetic(self) -> str:

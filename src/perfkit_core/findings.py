@@ -22,7 +22,7 @@ from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment
 from perfkit_core.schema.session import Session
 from perfkit_core.stage_facts import Sources, StageFacts, Whole, stage_facts, whole_of
-from perfkit_core.stage_limits import whole_name, whole_text
+from perfkit_core.stage_limits import limit_of, whole_name, whole_text
 from perfkit_core.summary_rows import SummaryRow, aggregate_rows, environment_rows
 from perfkit_core.takeaways import Takeaway, doubts, open_question, point, takeaway
 from perfkit_core.top_work import KernelLine, OperatorLine, kernel_lines, operator_lines
@@ -216,6 +216,8 @@ class Findings:
         ranked = sorted(self.stages, key=lambda one: -one.seconds)
         largest = f"{ranked[0].path} ({format_share(ranked[0].share)} of {whole_name(self.whole)})"
         found = [(open_question(one), self._with("wall_clock")) for one in ranked[:1] if self.metrics is None]
+        if "operators" in self.missing and limit_of(ranked[0]) == "host":
+            found.append((f"what the host does in {largest} between launches", self.missing["operators"]))
         if "kernels" in self.missing:
             found.append((f"which kernels {largest} goes into, and how long the GPU waits", self.missing["kernels"]))
         if "counters" in self.missing:
@@ -241,6 +243,7 @@ class Findings:
         if index.kind == "model":
             device = self._environment.device if self._environment else None
             elsewhere = " --device cuda:0" if device is not None and device.gpu is None and backend != "torch" else ""
-            return f"{RERUN} --backend {backend}{elsewhere} --out NEW"
+            # Times are what changes are held against: recommendations compare with them by that name.
+            return f"{RERUN} --backend {backend}{elsewhere} --out {'BASE' if backend == 'wall_clock' else 'NEW'}"
         wraps = backend in ("nsys", "ncu")
         return f"perfkit exec --backend {backend} -- {shlex.join(index.command) or 'COMMAND'}" if wraps else ""

@@ -29,8 +29,8 @@ HALVED: Final = 0.5
 RERUN: Final = "perfkit run --config config.yaml"
 """Repeats the run from its own directory."""
 
-JUDGE: Final = "perfkit compare . NEW --by time"
-"""Holds the repeated run against this one."""
+TIMED: Final = f"{RERUN} --backend wall_clock"
+"""Repeats it for its unprofiled times alone: a profiler's tell nothing of a change that launches or waits less."""
 
 
 class Recommendation(NamedTuple):
@@ -44,7 +44,8 @@ class Recommendation(NamedTuple):
         at_most_seconds: The most that it could save, in seconds.
         whole: What the stages' time is a part of.
         effort: ``one option`` of the model, or ``a change of code``.
-        measure: Commands that measure the effect, to be run in the run's directory.
+        before: Command that times the run as it is, where nothing has, to be run in its directory before the change.
+        measure: Commands that measure the effect of the change, to be run there.
         waiting: What is known where a stage waits on a profiler's timeline, which tells no saving; else empty.
     """
 
@@ -55,6 +56,7 @@ class Recommendation(NamedTuple):
     at_most_seconds: float
     whole: Whole
     effort: str
+    before: str
     measure: str
     waiting: str = ""
 
@@ -165,7 +167,7 @@ def _host(stage: StageFacts, setting: Setting) -> Recommendation:
     what = (
         f"find what the host does in {stage.path} between launches: reading input, synchronising, waiting, other work"
     )
-    return _waiting(stage, setting, what, "--backend torch")
+    return _waiting(stage, setting, what, "")
 
 
 def _waiting(stage: StageFacts, setting: Setting, what: str, change: str) -> Recommendation:
@@ -182,7 +184,8 @@ def _waiting(stage: StageFacts, setting: Setting, what: str, change: str) -> Rec
         saves_seconds=idle,
         at_most_seconds=idle,
         whole=setting.whole,
-        effort="one option" if "--set" in change else "a change of code",
+        effort="one option" if change else "a change of code",
+        before=_before(setting),
         measure=_measure(setting, change),
         waiting=f"{needs}; what else passes, at most {seconds_text(idle)} {where}, is waiting"
         if stage.is_stretched
@@ -210,6 +213,7 @@ def _kernels(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator[Reco
         at_most_seconds=seconds if fusible else seconds - floor,
         whole=setting.whole,
         effort="one option" if option else "a change of code",
+        before=_before(setting),
         measure=_measure(setting, f"--set {option}" if option else ""),
     )
 
@@ -268,6 +272,7 @@ def _bytes(stage: StageFacts, setting: Setting) -> Iterator[Recommendation]:
         at_most_seconds=moving,
         whole=setting.whole,
         effort="one option" if _batch(setting) else "a change of code",
+        before=_before(setting),
         measure=_measure(setting, _batch(setting)),
     )
 
@@ -286,4 +291,9 @@ def _passes(stage: StageFacts, setting: Setting) -> str:
 def _measure(setting: Setting, change: str) -> str:
     if not setting.is_model:
         return ""
-    return f"{RERUN} {change} --out NEW; {JUDGE}".replace("  ", " ")
+    first = "BASE" if _before(setting) else "."
+    return f"{TIMED} {change} --out NEW; perfkit compare {first} NEW --by time".replace("  ", " ")
+
+
+def _before(setting: Setting) -> str:
+    return f"{TIMED} --out BASE" if setting.is_model and not setting.times else ""

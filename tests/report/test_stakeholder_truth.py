@@ -123,10 +123,10 @@ def test_what_was_measured_of_few_kernels_is_not_said_of_all(share: float, tells
     run = run_of(decoding(), counters=rows, metrics=False, idle=True, kind="command")
     line = next(one for one in evidence(run, "decode").splitlines() if "matrix" in one)
     nearness = "far from peak, at " if tells else ""
-    assert f"by hardware counters of {100 * share:.1f} % of that {nearness}7.0 % of peak arithmetic" in line
+    assert f"by hardware counters (of {100 * share:.1f} % of it) {nearness}7.0 % of peak arithmetic" in line
     use = next(one for one in Findings(run).stages[1].kinds if one.kind == "matrix products")
     assert (use.floor_seconds is not None) is tells
-    assert f"of peak arithmetic, of {100 * share:.1f} % of that |" in render(run, template=PAGE)
+    assert f"of peak arithmetic (of {100 * share:.1f} % of it) |" in render(run, template=PAGE)
     of_model = evidence(run_of(decoding(), counters=rows), "decode")
     assert ("times the FLOPs that are needed" in of_model) is tells
 
@@ -152,7 +152,7 @@ def test_waiting_on_a_profilers_timeline_is_no_promise() -> None:
     assert all("stretches" in line for line in lines), lines
     first = next(line for line in lines if line.startswith("First"))
     assert "The kernels of decode need 1.800 s; what else passes, at most 7.200 s on a timeline" in first
-    assert first.endswith("`perfkit run --config config.yaml --backend wall_clock --out NEW` tells how much.")
+    assert first.endswith("`perfkit run --config config.yaml --backend wall_clock --out BASE` tells how much.")
     assert "matrix products: 83.3 % of its kernel time" in text
 
 
