@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfkit_core.report import render
 
+from .stakeholder_runs import run_of
 from .test_stakeholder_truth import PAGE, bold, decoding, sleeping
 
 
