@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from perfkit_core import __version__, rundir
+from perfkit_core import __version__
 from perfkit_core.findings import Findings
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.recorded import OWN_DOMAIN, recorded_flops
-from perfkit_core.rundir import Run
+from perfkit_core.rundir import REGIONS, Run
 from perfkit_core.schema.analytic import AnalyticReport
+from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_core.schema.run import Environment, RunIndex
+from perfkit_core.stage_table import MeasuredRow, measured_rows
 
 ROWS = 40
 """Regions and kernels that the tables have."""
@@ -117,6 +119,8 @@ def kernel_totals(profile: RegionsReport) -> tuple[KernelTotal, ...]:
 class CaptureContext:
     """A run without a model of its own: of a command or of imported files. Values are computed when first used.
 
+    The run of a model whose ``analytic/report.json`` was left out is one too.
+
     Attributes:
         analytic: The analytic view; None unless the import named a model and a workload.
     """
@@ -126,8 +130,9 @@ class CaptureContext:
 
     @cached_property
     def title(self) -> str:
-        """The command, or the names of the imported files."""
-        return shlex.join(self.run.command) or ", ".join(source.name for source in self.run.sources)
+        """The command, the names of the imported files, or model, variant and workload."""
+        named = shlex.join(self.run.command) or ", ".join(source.name for source in self.run.sources)
+        return named or " ".join(filter(None, (self.run.model, self.run.variant, self.run.workload)))
 
     @cached_property
     def perfkit_version(self) -> str:
@@ -147,14 +152,33 @@ class CaptureContext:
     @cached_property
     def environment(self) -> Environment | None:
         """The run's ``env.json``: the software that made the run, which for an import is not what was measured."""
-        if rundir.ENVIRONMENT not in self.run.files:
-            return None
-        return rundir.read_record(self._source.path / rundir.ENVIRONMENT, Environment)
+        return self._source.environment
 
     @cached_property
     def profile(self) -> RegionsReport | None:
         """The run's ``regions.json``; None when nothing was found to attribute."""
         return self._source.profile
+
+    @cached_property
+    def profile_notes(self) -> tuple[str, ...]:
+        """What only the pass that ``profile`` comes from knows of it; its name is in ``run.file_passes``."""
+        done = self.run.pass_of(REGIONS)
+        return () if done is None else done.notes
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """The run's ``metrics.json``; None when nothing was timed without a profiler."""
+        return self._source.metrics
+
+    @cached_property
+    def measured(self) -> tuple[MeasuredRow, ...]:
+        """Measured stages and their parts, in the order in which they run; empty when nothing was measured."""
+        return measured_rows(self.metrics, self.profile, self.analytic)
+
+    @cached_property
+    def left_out(self) -> str:
+        """Which records the run lists and does not have, in one line; empty where all are there."""
+        return self._source.left_out_note
 
     @cached_property
     def findings(self) -> Findings:

@@ -18,6 +18,7 @@ from perfkit_core.hotspots import (
     part,
     times,
 )
+from perfkit_core.rundir import ANALYTIC_REPORT
 from perfkit_core.schema.analysis import (
     Agreement,
     CategoryChange,
@@ -54,6 +55,7 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
     Raises:
         UsageError: The runs are of different models, or an argument is not accepted.
         MissingError: A run does not hold the measure.
+        DamagedFileError: A file with the measure is damaged or was left out.
     """
     check_top(top, "--top")
     if base.index.model != head.index.model:
@@ -67,7 +69,9 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
         first, second = _analytic(base), _analytic(head)
         values, changed = times(base), times(head)
         groups = categories_of(values, first), categories_of(changed, second)
-        found = _comparison((values, changed), groups, (first, second), by=by, top=top, names=names)
+        notes = tuple(f"{run.path}: {run.left_out_note}" for run in (base, head) if run.left_out)
+        known = _inputs_of(base, head, (first, second))
+        found = _comparison((values, changed), groups, known, by=by, top=top, names=names, notes=notes)
         return _with_agreement(found, agreement_of(base, head), apart=_timed_apart(base) or _timed_apart(head))
     before, after = analytic_report_of(base, by), analytic_report_of(head, by)
     return compare_reports(before, after, by=by, top=top, names=names)
@@ -102,17 +106,18 @@ def compare_reports(
     """Compare two analytic reports; ``names`` are the run directories. See ``compare_runs``."""
     values = _own_values(base, by), _own_values(head, by)
     groups = category_values(base, by), category_values(head, by)
-    return _comparison(values, groups, (base, head), by=by, top=top, names=names)
+    return _comparison(values, groups, (_inputs(base), _inputs(head)), by=by, top=top, names=names)
 
 
 def _comparison(
     values: tuple[Mapping[str, int], Mapping[str, int]],
     groups: tuple[Mapping[str, int], Mapping[str, int]],
-    reports: tuple[AnalyticReport | None, AnalyticReport | None],
+    inputs: tuple[Mapping[str, Any], Mapping[str, Any]] | None,
     *,
     by: Measure,
     top: int,
     names: tuple[str, str],
+    notes: tuple[str, ...] = (),
 ) -> Comparison:
     before, after = values
     total = _change(sum(before.values()), sum(after.values()))
@@ -128,7 +133,7 @@ def _comparison(
         for path, delta in largest(deltas.items(), top)
     )
     categories = _categories(*groups, total.delta)
-    changes = _parameter_changes(*reports)
+    changes = {} if inputs is None else _parameter_changes(*inputs)
     return Comparison(
         base=names[0],
         head=names[1],
@@ -140,13 +145,25 @@ def _comparison(
         contributors=contributors,
         other_contributors=total.delta - sum(contributor.delta for contributor in contributors),
         categories=categories,
-        verdict=_verdict(by, total, deltas, categories, changes),
+        notes=notes,
+        verdict=_verdict(by, total, deltas, categories, None if inputs is None else changes),
     )
 
 
 def _analytic(run: Run) -> AnalyticReport | None:
     """Return the analytic view of a run; one of a command or of imported files need not have any."""
-    return analytic_report_of(run, "flops") if run.index.kind == "model" else run.report
+    is_expected = run.index.kind == "model" and ANALYTIC_REPORT not in run.left_out
+    return analytic_report_of(run, "flops") if is_expected else run.report
+
+
+def _inputs_of(
+    base: Run, head: Run, reports: tuple[AnalyticReport | None, AnalyticReport | None]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return what the runs were of; None where that is the same by name, and what else it was is in no file."""
+    if ANALYTIC_REPORT not in (*base.left_out, *head.left_out):
+        return _inputs(reports[0]), _inputs(reports[1])
+    named = [{"variant": run.index.variant, "workload": run.index.workload} for run in (base, head)]
+    return (named[0], named[1]) if named[0] != named[1] else None
 
 
 def _own_values(report: AnalyticReport, by: Measure) -> dict[str, int]:
@@ -171,9 +188,8 @@ def _categories(before: Mapping[str, int], after: Mapping[str, int], total: int)
     )
 
 
-def _parameter_changes(base: AnalyticReport | None, head: AnalyticReport | None) -> dict[str, ValueChange]:
+def _parameter_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, ValueChange]:
     """Return what differs: variant, workload and architecture first, then parameters by name."""
-    before, after = _inputs(base), _inputs(head)
     names = [*_NAMED, *sorted((before.keys() | after.keys()) - set(_NAMED))]
     return {
         name: ValueChange(base=before.get(name), head=after.get(name))
@@ -193,12 +209,12 @@ def _verdict(
     total: Change,
     deltas: Mapping[str, int],
     categories: tuple[CategoryChange, ...],
-    changes: Mapping[str, ValueChange],
+    changes: Mapping[str, ValueChange] | None,
 ) -> str:
     """Say in one sentence what changed, by how much and mostly where."""
     name = {"flops": "FLOPs", "bytes": "bytes moved", "time": "times"}[by]
     changed = sum(1 for delta in deltas.values() if delta)
-    cause = _cause(changes)
+    cause = "" if changes is None else _cause(changes)
     if not changed:
         return f"{name} are the same in both runs ({format_quantity(total.base, by)}){cause}."
     if not total.delta:

@@ -76,9 +76,7 @@ class Findings:
 
     @cached_property
     def _environment(self) -> Environment | None:
-        if rundir.ENVIRONMENT not in self._source.index.files:
-            return None
-        return rundir.read_record(self._source.path / rundir.ENVIRONMENT, Environment)
+        return self._source.environment
 
     @cached_property
     def _sources(self) -> Sources:
@@ -137,8 +135,9 @@ class Findings:
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
-        """What makes the times of the run doubtful, one line each."""
-        return tuple(doubts(self.metrics, self.stages, self.whole))
+        """What makes the times of the run doubtful, and which of its records are not there; one line each."""
+        note = self._source.left_out_note
+        return (*doubts(self.metrics, self.stages, self.whole), *([note] if note else []))
 
     @cached_property
     def all_recommendations(self) -> tuple[Recommendation, ...]:
@@ -192,7 +191,7 @@ class Findings:
     @cached_property
     def links(self) -> tuple[tuple[str, str], ...]:
         """Files of the run that have something to read, and what that is."""
-        return tuple((name, what) for name, what in _LINKS if name in self._source.index.files)
+        return tuple((name, what) for name, what in _LINKS if self._source.has(name))
 
     @cached_property
     def fills(self) -> Mapping[str, str]:
@@ -211,7 +210,7 @@ class Findings:
     @cached_property
     def open_questions(self) -> tuple[tuple[str, str], ...]:
         """What a timed run cannot tell, with its figures, and the command that would; most time first."""
-        if not self.run_seconds:
+        if not self.run_seconds or not self.stages:
             return ()
         ranked = sorted(self.stages, key=lambda one: -one.seconds)
         largest = f"{ranked[0].path} ({format_share(ranked[0].share)} of {whole_name(self.whole)})"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from perfkit_core.errors import MissingError, UsageError, nearest
+from perfkit_core.rundir import ANALYTIC_REPORT, METRICS, REGIONS
 from perfkit_core.schema.analysis import CategoryShare, Hotspots, LayerShare, Measure
 from perfkit_core.schema.analytic import AnalyticReport, ModuleRecord
 
@@ -60,11 +61,14 @@ def times(run: Run) -> dict[str, int]:
 
     Raises:
         MissingError: No pass of the run measured time.
+        DamagedFileError: One did, and its file is damaged or was left out.
     """
     if run.metrics is not None:
         return {region.path: region.exclusive_ns for region in run.metrics.regions}
     profile = run.profile
     if profile is None:
+        run.demand(METRICS)
+        run.demand(REGIONS)
         raise _without(run, "time")
     rows = _of_one_domain(profile)
     on_device = profile.totals.kernels or profile.totals.graphs.count
@@ -195,6 +199,7 @@ def analytic_report_of(run: Run, by: Measure) -> AnalyticReport:
         raise _without(run, by)
     report = run.report
     if report is None:
+        run.demand(ANALYTIC_REPORT)
         raise _no_analytic(run)
     return report
 

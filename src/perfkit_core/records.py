@@ -45,11 +45,16 @@ def _read(path: Path) -> bytes:
             raise _damaged(path, "it is a directory" if path.is_dir() else "it is no regular file")
         return path.read_bytes()
     except FileNotFoundError:
-        raise DamagedFileError(f"{path} is missing although the run lists it", fix=_again(path)) from None
+        raise missing_record(path) from None
     except MemoryError:
         raise _damaged(path, "it is larger than the memory of this machine") from None
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
+
+
+def missing_record(path: Path) -> DamagedFileError:
+    """Return the error for a record that its run lists and that is not there."""
+    return DamagedFileError(f"{path} is missing although the run lists it", fix=_again(path))
 
 
 def _unfit(path: Path, kind: type[Record], text: bytes, problems: list[Any]) -> DamagedFileError:

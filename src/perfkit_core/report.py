@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core.errors import MissingError, UsageError, nearest
+from perfkit_core.rundir import ANALYTIC_REPORT
 
 if TYPE_CHECKING:
     from perfkit_core.capture_context import CaptureContext
@@ -22,6 +23,8 @@ CAPTURE = "capture.md"
 """What ``report.md`` is of a run that has no model of its own."""
 COMPARE = "compare.md"
 PAGE = "report.html"
+_WITHOUT_ANALYTIC = (CAPTURE, STAKEHOLDER, "counted.md")
+"""Templates that the run of a model can do with where its analytic report was left out."""
 FORMATS = ("md", "html")
 
 
@@ -37,9 +40,10 @@ def render(run: Run, *, template: str = REPORT, template_dir: Path | None = None
     Raises:
         UsageError: The template is missing or broken, or the format is unknown.
         MissingError: The run has no analytic report.
-        DamagedFileError: A file of the run is damaged.
+        DamagedFileError: A file of the run is damaged, or one that the template needs was left out.
     """
-    template = CAPTURE if run.index.kind != "model" and template == REPORT else template
+    if template == REPORT and (run.index.kind != "model" or _is_left_out(run)):
+        template = CAPTURE
     _check_format(template, fmt)
     context = _context(run, template)
     lookup, name = _lookup(template, template_dir, run.index.model)
@@ -57,9 +61,19 @@ def _context(run: Run, template: str) -> ReportContext | CaptureContext:
 
     if run.index.kind != "model" and template != SUMMARY:
         return CaptureContext(run, run.report)
+    if template in _WITHOUT_ANALYTIC and _is_left_out(run):
+        return CaptureContext(run, None)
     if run.report is None:
+        run.demand(ANALYTIC_REPORT)
         raise MissingError(f"run {run.path} has no analytic/report.json", fix=_how_to_estimate(run))
     return ReportContext(run, run.report)
+
+
+def _is_left_out(run: Run) -> bool:
+    """Whether the analytic report is listed and not there, and something else has figures to show."""
+    if ANALYTIC_REPORT not in run.left_out:
+        return False
+    return run.metrics is not None or run.profile is not None or run.counters is not None
 
 
 def _how_to_estimate(run: Run) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.files import name_inside, yaml_text
 from perfkit_core.files import write_atomically as write_atomically  # noqa: PLC0414 - part of this interface too
-from perfkit_core.records import AnyRecord
+from perfkit_core.records import AnyRecord, missing_record
 from perfkit_core.records import read_record as read_record  # noqa: PLC0414 - part of this interface too
 from perfkit_core.schema.base import Record
 from perfkit_core.schema.run import RunIndex
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfkit_core.schema.counters import CountersReport
     from perfkit_core.schema.metrics import Metrics
     from perfkit_core.schema.regions import RegionsReport
-    from perfkit_core.schema.run import PassRecord
+    from perfkit_core.schema.run import Environment, PassRecord
     from perfkit_core.schema.verify import VerifyReport
 
 INDEX = "run.json"
@@ -43,29 +43,59 @@ COUNTERS, COUNTERS_PAGE = "ncu/regions/report.json", "ncu/regions/report.md"
 SESSION = "session.json"
 """File in a pass's directory: what its worker saw."""
 REPORT, STAKEHOLDER_SUMMARY = "report.md", "stakeholder_summary.md"
+_RECORDS = frozenset({ANALYTIC_REPORT, VERIFY_LAYERS, METRICS, REGIONS, COUNTERS, ENVIRONMENT})
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run directory as it was when it was read.
+    """A run directory as it was when it was read. Records are read at first use.
+
+    A run may be passed on without some of its files: records that are listed but not there are lacking, as if no pass
+    had made them, and ``left_out`` names them.
 
     Attributes:
         path: The directory.
         index: Its ``run.json``.
+
+    Raises:
+        DamagedFileError: By any record: its file is damaged or of an unknown schema.
     """
 
     path: Path
     index: RunIndex
 
     @cached_property
-    def report(self) -> AnalyticReport | None:
-        """The analytic report, read at first use; None when the run has none.
+    def left_out(self) -> tuple[str, ...]:
+        """Records that ``run.json`` lists and that are not there, in the order of the files."""
+        return tuple(name for name in self.index.files if name in _RECORDS and not _is_there(self.path / name))
+
+    def has(self, name: str) -> bool:
+        """Whether the run lists a file that is there."""
+        return name in self.index.files and _is_there(self.path / name)
+
+    def demand(self, name: str) -> None:
+        """Raise if a record that the caller cannot do without was left out.
 
         Raises:
-            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
+            DamagedFileError: It is listed and not there.
         """
+        if name in self.left_out:
+            raise missing_record(self.path / name)
+
+    @property
+    def left_out_note(self) -> str:
+        """What pages say of ``left_out``, in one line; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        verb = "are" if len(self.left_out) > 1 else "is"
+        names = ", ".join(self.left_out)
+        return f"{names} {verb} listed in {INDEX} but not there: what only these files tell is left out"
+
+    @cached_property
+    def report(self) -> AnalyticReport | None:
+        """The analytic report; None when the run has none."""
         from perfkit_core.schema.analytic import AnalyticReport
         from perfkit_core.schema.consistency import report_of_index_problem
 
@@ -73,11 +103,7 @@ class Run:
 
     @cached_property
     def verification(self) -> VerifyReport | None:
-        """The comparison with the real implementation; None when the run was not verified.
-
-        Raises:
-            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
-        """
+        """The comparison with the real implementation; None when the run was not verified."""
         from perfkit_core.schema.consistency import verification_of_index_problem
         from perfkit_core.schema.verify import VerifyReport
 
@@ -85,41 +111,36 @@ class Run:
 
     @cached_property
     def metrics(self) -> Metrics | None:
-        """What the run was measured to cost; None without a ``wall_clock`` pass.
-
-        Raises:
-            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
-        """
+        """What the run was measured to cost; None without a ``wall_clock`` pass."""
         from perfkit_core.schema.metrics import Metrics
 
         return self._listed(METRICS, Metrics)
 
     @cached_property
     def profile(self) -> RegionsReport | None:
-        """Profiled work by region; None without a profiler's pass.
-
-        Raises:
-            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
-        """
+        """Profiled work by region; None without a profiler's pass."""
         from perfkit_core.schema.regions import RegionsReport
 
         return self._listed(REGIONS, RegionsReport)
 
     @cached_property
     def counters(self) -> CountersReport | None:
-        """Hardware counters by kernel and region; None without a pass that read them.
-
-        Raises:
-            DamagedFileError: The file is damaged, missing although listed, or of an unknown schema.
-        """
+        """Hardware counters by kernel and region; None without a pass that read them."""
         from perfkit_core.schema.counters import CountersReport
 
         return self._listed(COUNTERS, CountersReport)
 
+    @cached_property
+    def environment(self) -> Environment | None:
+        """The machine and software that made the run; None when that was not recorded."""
+        from perfkit_core.schema.run import Environment
+
+        return self._listed(ENVIRONMENT, Environment)
+
     def _listed(
         self, name: str, kind: type[AnyRecord], check: Callable[[AnyRecord, RunIndex], str] | None = None
     ) -> AnyRecord | None:
-        if name not in self.index.files:
+        if name not in self.index.files or name in self.left_out:
             return None
         return read_record(self.path / name, kind, check=lambda record: check(record, self.index) if check else "")
 
@@ -310,6 +331,17 @@ def load_run(path: Path) -> Run:
     if not found:
         raise _no_run(path)
     return Run(path=path, index=read_record(index, RunIndex))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something at a path; what may not be looked at counts as there, so that reading says why."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _no_run(path: Path) -> MissingError:

@@ -199,6 +199,8 @@ def _stages(sources: Sources, rows: Mapping[str, RegionRow]) -> list[str]:
     if rows:
         # What only reaches the next place of a loop is no part of the workload.
         return [path for path, row in rows.items() if "/" not in path and not _is_seek(path, row.domain)]
+    if sources.metrics is not None:
+        return [one.path for one in sources.metrics.aggregates.stage_ms.values() if not one.nested_in]
     regions = sources.counters.regions if sources.counters else ()
     return [one.path for one in regions if one.parent is None and not _is_seek(one.path, one.domain)]
 

@@ -138,13 +138,13 @@ def _error(estimate: int, measured: int | None) -> float | None:
 
 
 def measured_rows(
-    metrics: Metrics | None, profile: RegionsReport | None, analytic: AnalyticReport
+    metrics: Metrics | None, profile: RegionsReport | None, analytic: AnalyticReport | None
 ) -> tuple[MeasuredRow, ...]:
     """Return a row per stage and named part, in the order in which they run; none when nothing was measured."""
     if metrics is None:
         return ()
-    flops = {module.path: module.flops for module in analytic.modules}
-    flops |= {stage.path: stage.flops for stage in analytic.stages}
+    flops = {module.path: module.flops for module in analytic.modules} if analytic else {}
+    flops |= {stage.path: stage.flops for stage in analytic.stages} if analytic else {}
     use = {one.path: one for one in metrics.mfu}
     whole = run_ms(metrics.aggregates.run_ms)
     wholes = {"plain": whole, "detailed": metrics.detailed_run_ms or whole}

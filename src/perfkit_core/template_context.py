@@ -112,6 +112,11 @@ class ReportContext:
         return () if done is None else done.notes
 
     @cached_property
+    def left_out(self) -> str:
+        """Which records the run lists and does not have, in one line; empty where all are there."""
+        return self._source.left_out_note
+
+    @cached_property
     def findings(self) -> Findings:
         """What the run's data say: the bottleneck, takeaways of the stages, recommendations."""
         return Findings(self._source)

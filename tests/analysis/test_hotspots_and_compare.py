@@ -17,6 +17,7 @@ from perfkit_core.costtree import CostTree, MemoryEstimate, Node, Parameter
 from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.hotspots import hotspots
 from perfkit_core.ops import Tensor
+from perfkit_core.rundir import Run
 
 CATEGORIES = ("projection", "core", "norm", "container")
 SIZES = st.integers(0, 10**9)
@@ -57,8 +58,14 @@ trees = st.lists(nodes, min_size=1, max_size=3).map(
 
 def run_of(tree, *, model="toy", workload="w", directory="a", **parameters):
     report = analytic_report(tree, model=model, variant="v", workload=workload, parameters=parameters)
-    index = SimpleNamespace(kind="model", model=model, passes=[SimpleNamespace(backend="analytic")])
-    return SimpleNamespace(path=Path(directory), index=index, report=report, metrics=None, profile=None)
+    index = SimpleNamespace(kind="model", model=model, passes=[SimpleNamespace(backend="analytic")], files=())
+    return a_run(directory, index, report)
+
+
+def a_run(directory, index, report):
+    run = Run(path=Path(directory), index=index)
+    run.__dict__.update(report=report, metrics=None, profile=None)
+    return run
 
 
 def tree_of(**own):
@@ -183,7 +190,7 @@ def test_an_unknown_measure_suggests_the_nearest():
 
 def test_a_run_without_an_analytic_report_says_so():
     run = run_of(tree_of(a=2))
-    run.report = None
+    run.__dict__["report"] = None
     with pytest.raises(MissingError, match=r"analytic/report\.json"):
         hotspots(run)
 

@@ -11,6 +11,7 @@ from perfkit_core import api, units
 from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.families import families, family_names
 from perfkit_core.report import render, render_comparison, to_html
+from perfkit_core.rundir import Run
 
 
 def table(text, heading):
@@ -110,7 +111,7 @@ def test_rendering_twice_gives_the_same(full):
 
 
 def test_a_run_without_analytic_report_is_refused(tiny):
-    empty = SimpleNamespace(path=tiny.path, index=tiny.index, report=None)
+    empty = Run(path=tiny.path, index=tiny.index.model_copy(update={"files": ()}))
     with pytest.raises(MissingError, match=r"analytic/report\.json"):
         render(empty)
 
@@ -143,7 +144,8 @@ def test_html_escapes_whatever_names_contain(tiny):
     report = tiny.report.model_copy(update={"architecture": evil, "notes": (evil,), "workload": evil})
     index = tiny.index.model_copy(update={"workload": evil})
     records = dict.fromkeys(("verification", "metrics", "profile", "counters"))
-    run = SimpleNamespace(path=tiny.path, index=index, report=report, **records)
+    run = Run(path=tiny.path, index=index)
+    run.__dict__.update(report=report, **records)
     tags = _Tags()
     page = render(run, fmt="html")
     tags.feed(page)
@@ -215,7 +217,8 @@ def test_a_verified_run_shows_the_result(tiny):
         methods=("by counting",),
     )
     absent = dict.fromkeys(("metrics", "profile", "counters"))
-    run = SimpleNamespace(path=tiny.path, index=tiny.index, report=tiny.report, verification=check, **absent)
+    run = Run(path=tiny.path, index=tiny.index)
+    run.__dict__.update(report=tiny.report, verification=check, **absent)
     text = render(run)
     assert "**Failed**: 1 modules compared" in text
     assert ["`denoise/step`", "10 FLOP", "20 FLOP", "0.5", "over"] in table(text, "## Verification")

@@ -45,6 +45,8 @@ def _show(comparison: Comparison, files: tuple[Path, ...]) -> None:
 
     by = comparison.by
     emit(comparison.verdict)
+    for note in comparison.notes:
+        emit(f"note: {note}")
     for name, change in comparison.workload_changes.items():
         emit(f"  {name}: {change.base} -> {change.head}")
     for title, rows in (

@@ -35,6 +35,7 @@ def export_csv(run: Run, path: Path, options: CsvOptions) -> list[Path]:
 
     Raises:
         MissingError: The run has no analytic report, or the file cannot be written.
+        DamagedFileError: The report is damaged or was left out.
     """
     import csv
 
@@ -42,6 +43,7 @@ def export_csv(run: Run, path: Path, options: CsvOptions) -> list[Path]:
     from perfkit_core.schema.analytic import ModuleRecord
 
     if run.report is None:
+        run.demand("analytic/report.json")
         raise MissingError(
             f"run {run.path} has no analytic/report.json",
             fix="repeat the run with backend analytic"

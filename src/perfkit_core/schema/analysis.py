@@ -116,6 +116,9 @@ class Comparison(Record):
     agreement: Agreement | None = Field(
         default=None, description="Whether unprofiled times agree (by time); null when a run has none"
     )
+    notes: tuple[str, ...] = Field(
+        default=(), description="What to know of the values: how they were made comparable, which records are missing"
+    )
     verdict: str = Field(
         description="One sentence: what changed, by how much, mostly where; by time also: do they agree"
     )
