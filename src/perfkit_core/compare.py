@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perfkit_core.agreement import agreement_of
+from perfkit_core.compared_times import compared_times
 from perfkit_core.errors import UsageError
 from perfkit_core.hotspots import (
     OWN_VALUES,
@@ -16,7 +17,6 @@ from perfkit_core.hotspots import (
     check_top,
     largest,
     part,
-    times,
 )
 from perfkit_core.rundir import ANALYTIC_REPORT
 from perfkit_core.schema.analysis import (
@@ -53,7 +53,8 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
         top: Modules to list at most; all categories with a change are listed.
 
     Raises:
-        UsageError: The runs are of different models, or an argument is not accepted.
+        UsageError: The runs are of different models, their times are of different things, or an argument is not
+            accepted.
         MissingError: A run does not hold the measure.
         DamagedFileError: A file with the measure is damaged or was left out.
     """
@@ -67,9 +68,9 @@ def compare_runs(base: Run, head: Run, *, by: Measure = "flops", top: int = 10) 
     names = (str(base.path), str(head.path))
     if by == "time":
         first, second = _analytic(base), _analytic(head)
-        values, changed = times(base), times(head)
+        values, changed, made = compared_times(base, head)
         groups = categories_of(values, first), categories_of(changed, second)
-        notes = tuple(f"{run.path}: {run.left_out_note}" for run in (base, head) if run.left_out)
+        notes = (*made, *(f"{run.path}: {run.left_out_note}" for run in (base, head) if run.left_out))
         known = _inputs_of(base, head, (first, second))
         found = _comparison((values, changed), groups, known, by=by, top=top, names=names, notes=notes)
         return _with_agreement(found, agreement_of(base, head), apart=_timed_apart(base) or _timed_apart(head))

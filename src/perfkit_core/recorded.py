@@ -44,6 +44,14 @@ def scale_factors(
     return found
 
 
+def known_factors(rows: Mapping[str, RegionRow], analytic: AnalyticReport | None) -> dict[str, float] | None:
+    """Return the factors of a profile without unprofiled times; None where the analytic view does not tell them."""
+    if analytic is None or not any(row.instances for row in rows.values()):
+        return None
+    factors, paths = scale_factors(rows, None, analytic), {module.path for module in analytic.modules}
+    return factors if any(path in paths and row.instances for path, row in rows.items()) else None
+
+
 def _loop_inside(path: str, loops: Mapping[str, float], rows: Mapping[str, RegionRow]) -> list[str]:
     """Return regions inside that are entered as often as the one around them, which the analytic view does not have."""
     return [
