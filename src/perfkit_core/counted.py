@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from perfkit_core.units import format_share
+from perfkit_core.units import format_number, format_share
 
 TOLERANCE: Final = 0.02
 """Difference from the analytic FLOPs, as a part of them, up to which both agree."""
@@ -181,7 +181,7 @@ def _stands_out(row: CountedRow) -> bool:
 
 
 def _times(ratio: float) -> str:
-    return format_share(ratio) if ratio < 10 else f"{ratio:.4g} x"
+    return format_share(ratio) if ratio < 10 else f"{format_number(ratio)} x"
 
 
 def _span(values: Sequence[int]) -> str:

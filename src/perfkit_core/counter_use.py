@@ -21,7 +21,7 @@ SM_PEAK: Final = "the SMs' peak"
 WELL_COVERED: Final = 0.8
 """Part of the time of some kernels that counters must have been read of to stand for all of them."""
 
-ALL: Final = 0.9995
+ALL_SHOWN: Final = 0.9995
 """Part that is shown as 100.0 %."""
 
 _DTYPES: Final = 2
@@ -66,7 +66,7 @@ class Counted(NamedTuple):
     @property
     def of_text(self) -> str:
         """Which part of the kernels' time the figures are of, where that is not all of it: `` (of 50.1 % of it)``."""
-        return "" if self.covered >= ALL else f" (of {format_share(self.covered)} of it)"
+        return "" if self.covered >= ALL_SHOWN else f" (of {format_share(self.covered)} of it)"
 
     @property
     def arithmetic(self) -> str:

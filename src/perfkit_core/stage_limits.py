@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from perfkit_core.stage_facts import StageFacts, Whole
 from perfkit_core.stage_table import LAUNCH_BOUND, LAUNCH_COST, NEAR_PEAK
-from perfkit_core.units import format_ms, format_share, format_time
+from perfkit_core.units import format_ms, format_number, format_share
 
 _WHOLES: Final[Mapping[str, str]] = {
     "run": "the run",
@@ -40,18 +40,14 @@ def waits_text(stage: StageFacts) -> str:
 
     Kernels take as long under a profiler as without one, but each launch that it records takes longer.
     """
-    launches = limit_of(stage) == "launches"
-    text = f"waits for {'launches' if launches else 'the host'}: "
+    if limit_of(stage) == "host":
+        text = f"waits for the host: the GPU works {format_share(stage.busy or 0.0)} of that time"
+        return f"{text}, as timed under a profiler" if stage.is_stretched else text
+    text = "waits for launches: "
     if stage.is_stretched:
         text += f"its kernels need {seconds_text(stage.kernel_seconds)} of {seconds_text(stage.seconds)}"
     else:
         text += f"a kernel runs in {format_share(stage.busy or 0.0)} of its time"
-    if not launches:
-        each = format_time(1e9 * (stage.idle_per_launch or 0.0))
-        text += (
-            f", and {each} pass idle for each launch, of which launching explains {1e6 * LAUNCH_COST:.0f} µs at most"
-        )
-        return f"{text}; timed under a profiler" if stage.is_stretched else text
     if stage.launches is not None:
         text += f", {many(stage.launches, 'launch', 'launches')} {stage.an_each}"
     elif stage.kernels is not None:
@@ -78,7 +74,7 @@ def whole_text(whole: Whole) -> str:
 
 def many(count: float, one: str, more: str = "") -> str:
     """Return a count and what is counted; ``more`` is its plural where that does not end in s."""
-    return f"{count:.4g} {one if count == 1 else more or f'{one}s'}"
+    return f"{format_number(count)} {one if count == 1 else more or f'{one}s'}"
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -9,7 +9,15 @@ from perfkit_core.rundir import Run
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import DeviceRecord, Environment
-from perfkit_core.units import format_bytes, format_count, format_flops, format_intensity, format_ms, format_time
+from perfkit_core.units import (
+    format_bytes,
+    format_count,
+    format_flops,
+    format_intensity,
+    format_ms,
+    format_number,
+    format_time,
+)
 
 
 class SummaryRow(NamedTuple):
@@ -97,13 +105,13 @@ def _measured_rows(metrics: Metrics, source: str) -> Iterator[SummaryRow]:
         interval = f", 95 % interval {format_ms(whole.ci_low)} to {format_ms(whole.ci_high)}"
     yield SummaryRow("time of one run", f"{format_ms(whole.mean)}{interval}, of {whole.n}", source)
     for name, rate in aggregates.throughput.items():
-        yield SummaryRow(f"throughput, {name.removesuffix('_per_s')}", f"{rate.mean:.4g} per second", source)
+        yield SummaryRow(f"throughput, {name.removesuffix('_per_s')}", f"{format_number(rate.mean)} per second", source)
     if aggregates.ttft_ms is not None:
         yield SummaryRow("time to the first token", format_ms(aggregates.ttft_ms.mean), source)
     if aggregates.time_per_output_token_ms is not None:
         yield SummaryRow("time per output token", format_ms(aggregates.time_per_output_token_ms.mean), source)
     for unit, energy in aggregates.energy_per_unit_j.items():
-        yield SummaryRow(f"energy for each of the {unit}", f"{energy.mean:.4g} J", source)
+        yield SummaryRow(f"energy for each of the {unit}", f"{format_number(energy.mean)} J", source)
     if metrics.memory:
         most = max(sample.allocated_bytes for sample in metrics.memory.values())
         yield SummaryRow("peak memory, measured", format_bytes(most), source)

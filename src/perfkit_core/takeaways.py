@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from perfkit_core.counter_use import has_places
+from perfkit_core.counter_use import ALL_SHOWN, has_places
 from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import KindUse, Peaks
 from perfkit_core.schema.counters import CountersReport
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.stage_facts import StageFacts, Whole
 from perfkit_core.stage_limits import WAITING, Limit, limit_of, many, seconds_text, waits_text, whole_name, whole_text
-from perfkit_core.stage_table import NEAR_PEAK
+from perfkit_core.stage_table import LAUNCH_COST, NEAR_PEAK
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share, format_time
 
 NOTICED: Final = 0.02
@@ -67,7 +67,7 @@ def headline(stage: StageFacts) -> str:
         return waits_text(stage)
     heavy = [use for use in stage.kinds if set(use.members) & set(HEAVY) and use.share >= NOTICED]
     known = [f"{use.kind} {_nearness(use)} ({_of_peak(use)})" for use in heavy if use.peak_share is not None][:2]
-    busy = "" if stage.busy is None else f"keeps the GPU busy in {format_share(_capped(stage.busy))} of its time"
+    busy = "" if stage.busy is None else f"keeps the GPU busy {_part_of_time(_capped(stage.busy))}"
     if known:
         return f"{busy}, with {' and '.join(known)}" if busy else f"has {' and '.join(known)}"
     if stage.use is not None:
@@ -93,6 +93,12 @@ def point(facts: Sequence[StageFacts], whole: Whole) -> str:
         return ""
     if whole.seconds:
         largest = max(facts, key=lambda one: one.seconds)
+        outside = _outside(facts, whole)
+        if outside > largest.seconds:
+            return (
+                f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage; of the "
+                f"stages {largest.path} takes most, {format_share(largest.share)}, and {headline(largest)}."
+            )
         return f"{largest.path} takes {format_share(largest.share)} of {whole_text(whole)} and {headline(largest)}."
     total = sum(one.flops or 0 for one in facts)
     largest = max(facts, key=lambda one: one.flops or 0)
@@ -100,6 +106,15 @@ def point(facts: Sequence[StageFacts], whole: Whole) -> str:
         f"By count {largest.path} needs {format_share((largest.flops or 0) / total if total else 0.0)} of the run's "
         f"{format_flops(total)}; nothing was timed in this run."
     )
+
+
+def _outside(facts: Sequence[StageFacts], whole: Whole) -> float:
+    """Return the seconds of the whole outside of every stage, where it is known to be more than these."""
+    return whole.seconds - sum(one.seconds for one in facts) if whole.kind in ("timeline", "sample") else 0.0
+
+
+def _part_of_time(part: float) -> str:
+    return "all the time" if part >= ALL_SHOWN else f"in {format_share(part)} of its time"
 
 
 def _time(stage: StageFacts, whole: Whole) -> Iterator[str]:
@@ -114,7 +129,7 @@ def _time(stage: StageFacts, whole: Whole) -> Iterator[str]:
 
 
 def _waiting(stage: StageFacts) -> Iterator[str]:
-    if stage.busy is None or stage.idle_seconds is None:
+    if stage.busy is None or not stage.idle_seconds:
         return
     text = f"no kernel runs in {format_time(1e9 * stage.idle_seconds)} of it"
     if stage.kernels:
@@ -124,6 +139,9 @@ def _waiting(stage: StageFacts) -> Iterator[str]:
     if stage.launches is not None and stage.launches != stage.kernels:
         text += f"; {many(stage.launches, 'launch', 'launches')}"
     yield text
+    if limit_of(stage) == "host":
+        idle = format_time(1e9 * (stage.idle_per_launch or 0.0))
+        yield f"{idle} pass idle for each launch, of which launching explains {1e6 * LAUNCH_COST:.0f} µs at most"
 
 
 def _kinds(stage: StageFacts) -> Iterator[str]:
@@ -217,8 +235,8 @@ def open_question(stage: StageFacts) -> str:
 
 def doubts(metrics: Metrics | None, facts: Sequence[StageFacts], whole: Whole) -> Iterator[str]:
     """Yield what makes the times of a whole run doubtful, with its figure."""
-    outside = whole.seconds - sum(one.seconds for one in facts)
-    if whole.kind in ("timeline", "sample") and outside >= NOTICED * whole.seconds:
+    outside = _outside(facts, whole)
+    if outside and outside >= NOTICED * whole.seconds:
         yield f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage"
     if metrics is None:
         return

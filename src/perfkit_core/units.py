@@ -25,6 +25,11 @@ def format_count(value: float) -> str:
     return f"{text} {prefix}".rstrip()
 
 
+def format_number(value: float) -> str:
+    """A count or a mean of counts, at most four digits after what is whole: ``843``, ``2.5``, ``12560``."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def format_share(value: float) -> str:
     """A part of 1 as a percentage: ``71.9 %``; a part too small to show is ``<0.1 %``."""
     percent = 100 * value

@@ -151,7 +151,7 @@ def test_waiting_on_a_profilers_timeline_is_no_promise() -> None:
     assert len(lines) == 4
     assert all("stretches" in line for line in lines), lines
     first = next(line for line in lines if line.startswith("First"))
-    assert "The kernels of decode need 1.800 s; what else passes, at most 7.200 s on a timeline" in first
+    assert "At best decode takes 1.800 s, all that its kernels need, instead of at most 9.000 s, which" in first
     assert first.endswith("`perfkit run --config config.yaml --backend wall_clock --out BASE` tells how much.")
     assert "matrix products: 83.3 % of its kernel time" in text
 
@@ -180,7 +180,10 @@ def test_what_takes_longer_than_launching_is_not_put_down_to_launches() -> None:
         found = Findings(run_of(sleeping(), metrics=metrics, idle=True))
         assert found.takeaways[0].limit == "host"
         assert "waits for the host" in found.point
-        assert "2.000 s pass idle for each launch, of which launching explains 50 µs at most" in found.point
+        assert "waits for the host: the GPU works 20.0 % of that time" in found.point
+        assert "2.000 s pass idle for each launch, of which launching explains 50 µs at most" in "\n".join(
+            found.takeaways[0].evidence
+        )
         assert ("under a profiler" in found.point) is not metrics
         first = found.recommendations[0]
         assert first.what.startswith("find what the host does in train between launches")
@@ -197,7 +200,12 @@ def test_launches_are_counted_not_kernels_where_both_are_known() -> None:
 def test_shares_are_of_the_whole_timeline_where_all_of_it_was_recorded() -> None:
     run = run_of(sleeping(), metrics=False, idle=True, outside=30.0, kind="command")
     text = render(run, template=PAGE)
-    assert "**train takes 25.0 % of the 40.00 s on the profiler's timeline and" in text
+    assert (
+        "**75.0 % of the 40.00 s on the profiler's timeline are outside of every stage; of the stages train takes most,"
+        " 25.0 %, and waits" in text
+    )
+    near = render(run_of(sleeping(), metrics=False, idle=True, outside=9.0, kind="command"), template=PAGE)
+    assert "**train takes 52.6 % of the 19.00 s on the profiler's timeline and" in near
     assert "- 75.0 % of the 40.00 s on the profiler's timeline are outside of every stage" in text
     assert "| GPU idle as recorded | 38.00 s of 40.00 s |" in text
 
