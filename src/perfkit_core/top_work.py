@@ -118,7 +118,5 @@ def _nearest_peaks(counters: CountersReport | None, factors: Mapping[str, float]
         named[one.name].append(one)
     found = {name: counted(rows, factors) for name, rows in named.items()}
     return {
-        name: (one.nearest[0], one.nearest[1] + one.of_text)
-        for name, one in found.items()
-        if one.nearest is not None
+        name: (one.nearest[0], one.nearest[1] + one.of_text) for name, one in found.items() if one.nearest is not None
     }
