@@ -24,9 +24,13 @@ def seconds_of(expected: Expected, passes: int, run_seconds: float) -> float:
 
 def nameable(groups: Sequence[Group], measuring: Measuring) -> Sequence[Group]:
     """Return as many groups, largest first, as have names that fit on a command line."""
-    named = list(groups)
-    while len(named) > 1 and len(selection(measuring.patterns(named))) > LONGEST:
-        named.pop()
+    named: list[Group] = []
+    patterns: set[str] = set()
+    for group in groups:
+        patterns.update(measuring.patterns([group]))
+        if named and len(selection(sorted(patterns))) > LONGEST:
+            break
+        named.append(group)
     return named
 
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from perfkit_core.schema.regions import KernelRow
@@ -145,7 +145,12 @@ def pattern(name: str, short_name: str, symbols: Mapping[str, str]) -> str:
     """Return the regular expression that selects a kernel by its mangled name."""
     if name in symbols:
         return re.escape(symbols[name])
-    function = function_of(short_name or name)
+    return _by_function(short_name or name)
+
+
+@lru_cache(maxsize=10_000)
+def _by_function(name: str) -> str:
+    function = function_of(name)
     return f"{re.escape(function)}|_Z.*{len(function)}{re.escape(function)}.*"
 
 
