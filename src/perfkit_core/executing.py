@@ -21,7 +21,7 @@ from perfkit_core.interrupts import hasty, one_interrupt, shielded
 from perfkit_core.marking import MARK
 from perfkit_core.options import Options
 from perfkit_core.pass_loop import FAULTS_OR_IMPATIENCE, Maker, PassLoop
-from perfkit_core.programs import Console, check_program, run_program
+from perfkit_core.programs import Console, NotStartedError, check_program, run_program
 from perfkit_core.rundir import Run, RunWriter
 from perfkit_core.schema.run import PassRecord, PluginRecord, RunIndex
 from perfkit_core.settings import Settings
@@ -153,15 +153,7 @@ class _ProgramPasses(PassLoop[PassContext]):
     def _run(self, wrapping: WrappingBackend, environ: Mapping[str, str], context: PassContext) -> None:
         program = self._program
         try:
-            status = run_program(
-                program.argv,
-                lambda argv: wrapping.command(argv, context),
-                environ,
-                context.directory,
-                timeout=context.measure.max_seconds,
-                console=self._console,
-                abort=lambda: wrapping.abort(context),
-            )
+            status = self._status(wrapping, environ, context)
             context.notes.extend(collect_emitted(context.directory))
             if status:
                 raise ToolError(
@@ -172,6 +164,30 @@ class _ProgramPasses(PassLoop[PassContext]):
             raise
         else:
             wrapping.capture(context)
+
+    def _status(self, wrapping: WrappingBackend, environ: Mapping[str, str], context: PassContext) -> int:
+        """Return the program's exit status; a tool that ends before it starts the program gets a second chance.
+
+        On a busy machine the parts of a profiler may not reach each other in time; nothing of the program has run then.
+        """
+
+        def run() -> int:
+            return run_program(
+                self._program.argv,
+                lambda argv: wrapping.command(argv, context),
+                environ,
+                context.directory,
+                timeout=context.measure.max_seconds,
+                console=self._console,
+                abort=lambda: wrapping.abort(context),
+            )
+
+        try:
+            return run()
+        except NotStartedError as error:
+            context.notes.append(f"{error.message}; it was tried once more")
+            wrapping.abort(context)
+            return run()
 
 
 def _wrapping(backend: ProfilerBackend) -> WrappingBackend:

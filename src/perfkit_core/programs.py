@@ -89,6 +89,10 @@ def _check_script(name: str, path: Path) -> None:
         )
 
 
+class NotStartedError(ToolError):
+    """What wraps a program ended before it started it: nothing of the program has run."""
+
+
 def run_program(
     argv: Sequence[str],
     wrap: Callable[[Sequence[str]], Sequence[str]],
@@ -113,7 +117,8 @@ def run_program(
         abort: Called after it was ended by the timeout, Ctrl-C or SIGTERM.
 
     Raises:
-        ToolError: It timed out, or what wraps it could not be started or did not start it.
+        ToolError: It timed out, or what wraps it could not be started.
+        NotStartedError: What wraps it did not start it.
         MissingError: The system refuses to start it, or the directory cannot be written to.
     """
     console = console or Console()
@@ -157,7 +162,7 @@ def _check_started(name: str, state: Path, status: int, tool: str, directory: Pa
     except OSError:
         lines = (directory / TOOL_LOG).read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
-        raise ToolError(
+        raise NotStartedError(
             f"{Path(tool).name} ended with exit status {status} without starting {name}{last}",
             fix=f"its log: {directory / TOOL_LOG}",
         ) from None

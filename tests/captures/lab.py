@@ -77,6 +77,12 @@ class Broken(Wraps):
         return ["sh", "-c", "echo 'the widget is locked' >&2; exit 7"]
 
 
+class Busy(Wraps):
+    def command(self, argv, context):
+        script = 'test -e tried && exec "$@"; touch tried; echo the socket is gone; exit 1'
+        return ["sh", "-c", script, "sh", *argv]
+
+
 class Absent(Wraps):
     def check(self, machine):
         return ["the widget is missing"]
@@ -102,5 +108,5 @@ def perfkit_importers():
 def perfkit_backends():
     return [BackendSpec(name=name, summary=name, factory=factory)
             for name, factory in (("wraps", Wraps), ("noisy", Noisy), ("broken", Broken), ("absent", Absent),
-                                  ("inside", Inside))]
+                                  ("busy", Busy), ("inside", Inside))]
 """

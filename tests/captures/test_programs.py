@@ -84,6 +84,17 @@ def test_a_tool_that_does_not_start_the_program_is_told_with_its_last_words(perf
     assert "sh ended with exit status 7 without starting true: the widget is locked" in done.err
 
 
+def test_a_tool_that_ends_before_it_starts_the_program_gets_a_second_chance(perfkit, tmp_path):
+    done = perfkit("exec", "--backend", "busy", "--out", "R", "--", "touch", "ran")
+    assert (tmp_path / "tried").exists()
+    assert (tmp_path / "ran").exists(), done.err
+    (made,) = json.loads((tmp_path / "R/run.json").read_text())["passes"]
+    assert (
+        "sh ended with exit status 1 without starting touch: the socket is gone; it was tried once more"
+        in made["notes"]
+    )
+
+
 SCRIPTS = {
     "no permission": ("#!/bin/sh\n", 0o644, "has no permission to be executed; fix: chmod +x ./tool"),
     "no first line": ("echo hi\n", 0o755, "does not say what runs it; fix: begin it with a line such as #!/bin/sh"),
