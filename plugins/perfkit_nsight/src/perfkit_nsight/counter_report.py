@@ -75,7 +75,6 @@ def counters_of(
         )
         for place in sorted(times, key=_order)
     )
-    rules, differing = _rules_by_launch(found), set(joined.differing)
     return CountersReport(
         profiler=found.profiler,
         replay=found.replay,
@@ -87,20 +86,22 @@ def counters_of(
         regions=regions,
         outside_ns=sum(tally.time for tally in timeline.outside.values()),
         outside_kernels=top_kernels(timeline.outside, known.labels),
-        kernels=tuple(
-            _kernel(
-                key,
-                tally,
-                place,
-                known,
-                [rule for launch in launches for rule in rules.get(launch, ())],
-                unmeasured=_OTHER_WORK if place in differing else _UNMEASURED,
-            )
-            for place, (key, tally, launches) in enumerate(
-                zip(timeline.kernels, timeline.whole, joined.launches, strict=True)
-            )
-        ),
+        kernels=tuple(_kernels(found, timeline, joined, known)),
     )
+
+
+def _kernels(found: Counters, timeline: Timeline, joined: Joined, known: Known) -> Iterator[CounterKernel]:
+    rules, differing = _rules_by_launch(found), set(joined.differing)
+    ran = zip(timeline.kernels, timeline.whole, joined.launches, strict=True)
+    for place, (key, tally, launches) in enumerate(ran):
+        yield _kernel(
+            key,
+            tally,
+            place,
+            known,
+            [rule for launch in launches for rule in rules.get(launch, ())],
+            unmeasured=_OTHER_WORK if place in differing else _UNMEASURED,
+        )
 
 
 def importing(found: Counters, options: Options) -> Callable[[RegionsReport, Sequence[DeviceSpec]], CountersReport]:

@@ -115,24 +115,14 @@ def plan_kernels(
     groups = groups_of(row for row in kernels if _wanted(row, options))
     if not groups:
         raise _nothing_left(kernels, options)
-    eligible = sum(group.time for group in groups)
-    chosen: list[Group] = []
-    for group in groups:
-        if chosen and sum(one.time for one in chosen) >= options.coverage * eligible:
-            break
-        chosen.append(group)
+    chosen = _covering(groups, options.coverage)
     measuring = Measuring(kernels=kernels, instances=_instances(timeline), symbols=symbols, samples=samples)
     named = nameable(chosen, measuring)
     if len(named) < len(chosen):
         notes.append(f"{len(chosen) - len(named)} of {len(chosen)} kernels are left out: ncu takes no more names")
     whole = seconds_of(measuring.expected(named), passes, run_seconds)
     fitting, measuring = (named, measuring) if limit is None else timely(named, measuring, passes, run_seconds, limit)
-    if len(fitting) < len(named) or measuring.most < MOST:
-        fewer = "" if measuring.most == MOST else f", and {measuring.most} launch of each other kernel is measured"
-        notes.append(
-            f"{len(named) - len(fitting)} of {len(named)} kernels are left out{fewer}: in full it would take "
-            f"{whole:.0f} s (--max-minutes)"
-        )
+    notes.extend(_untimely(len(named) - len(fitting), len(named), measuring, whole))
     total, expected = sum(row.total_ns for row in kernels), measuring.expected(fitting)
     return MeasuringPlan(
         patterns=measuring.patterns(fitting),
@@ -145,6 +135,23 @@ def plan_kernels(
         include=include,
         notes=tuple(notes),
     )
+
+
+def _covering(groups: Sequence[Group], coverage: float) -> Sequence[Group]:
+    """Return the largest groups that make up this part of the time of all, at least one."""
+    wanted, chosen, time = coverage * sum(group.time for group in groups), [groups[0]], groups[0].time
+    for group in groups[1:]:
+        if time >= wanted:
+            break
+        chosen.append(group)
+        time += group.time
+    return chosen
+
+
+def _untimely(left: int, number: int, measuring: Measuring, seconds: float) -> Iterable[str]:
+    if left or measuring.most < MOST:
+        fewer = "" if measuring.most == MOST else f", and {measuring.most} launch of each other kernel is measured"
+        yield f"{left} of {number} kernels are left out{fewer}: in full it would take {seconds:.0f} s (--max-minutes)"
 
 
 def plan_ranges(
