@@ -596,9 +596,9 @@ def test_a_program_is_measured_in_two_passes_that_give_it_the_same_environment(
     cli: Callable[..., Outcome], install: Callable[..., None], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(kernel=_case(report=REPORT))
-    monkeypatch.setenv("MY_OWN", "set by me")
-    program = ("--", sys.executable, "-c", "import os; print(os.environ.get('MY_OWN'))")
-    made = cli(*PLAIN_PROGRAM, "--set", "keep_env=MY_OWN", *program)
+    monkeypatch.setenv("MY_TOKEN", "set by me")
+    program = ("--", sys.executable, "-c", "import os; print(os.environ.get('MY_TOKEN'))")
+    made = cli(*PLAIN_PROGRAM, "--set", "keep_env=MY_TOKEN", *program)
     assert made.code == 0, made.err
     assert [(work / f"R/passes/{name}/stdout.txt").read_text() for name in ("00-nsys", "01-ncu")] == ["set by me\n"] * 2
     _, measured = _index(work)["passes"]
