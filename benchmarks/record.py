@@ -4,13 +4,14 @@
 
 Runs the commands of ``recorded_runs.yaml`` one after the other, notes exit code, seconds and words of each in
 ``OUT/NAME.txt``, and leaves in ``OUT/NAME`` the run as it can be published: without the GPU's serial number, machine
-paths, and names and addresses of the host; a file that is larger than a repository should hold is replaced by its size
-and SHA-256.
+paths, and names and addresses of the host. Files over 1 MiB are compressed; one that is then still larger than a
+repository should hold, or cannot be made safe to share, is replaced by its size and SHA-256 (``left_out.txt``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import re
 import shlex
@@ -26,7 +27,9 @@ from pathlib import Path
 import yaml
 
 HERE = Path(__file__).resolve().parent
-LARGEST = 9 * 2**20
+COMPRESSED, LARGEST = 2**20, 9 * 2**20
+"""Bytes from which on a file is compressed, and from which on it is not published at all."""
+
 LEFT_OUT = {"launches.json", "traceback.txt"}
 """Files that importing the capture makes again, or that hold paths of the machine alone."""
 
@@ -77,26 +80,39 @@ def publish(work: Path, name: str, target: Path) -> None:
     secret = re.compile("|".join(re.escape(text) for text in sorted(private(work), key=len, reverse=True)))
     left_out = []
     for path in (work / f"{name}.txt", *sorted((work / name).rglob("*"))):
-        copy = target / path.relative_to(work)
         if not path.is_file() or path.name in LEFT_OUT:
             continue
+        copy = target / path.relative_to(work)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        data = path.read_bytes()
-        if len(data) > LARGEST:
-            left_out.append(
-                f"{path.relative_to(work)}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}\n"
-            )
-        elif path.suffix == ".ncu-rep":
-            subprocess.run(
-                ["perfkit", "scrub", str(path), "--output", str(copy)], check=True, stdout=subprocess.DEVNULL
-            )
-        elif path.suffix in {".sqlite", ".parquet"}:  # made without anything private
-            shutil.copy(path, copy)
-        else:
-            text = re.sub(r'("uuid": ")[^"]*"', r'\1removed"', path.read_text(errors="replace"))
-            copy.write_text(secret.sub("", text))
+        why = written(path, copy, secret)
+        if why:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            left_out.append(f"{path.relative_to(work)}: {why}; {path.stat().st_size} bytes, SHA-256 {digest}\n")
     if left_out:
         (target / name / "left_out.txt").write_text("".join(left_out))
+
+
+def written(path: Path, copy: Path, secret: re.Pattern[str]) -> str:
+    """Write a copy that is safe to share, compressed if it is long; return why there is none, if so."""
+    if path.suffix == ".ncu-rep":
+        made = subprocess.run(
+            ["perfkit", "scrub", str(path), "--output", str(copy)], capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            return made.stderr.strip()
+    elif path.suffix in {".sqlite", ".parquet"}:  # made without anything private
+        shutil.copy(path, copy)
+    else:
+        text = re.sub(r'("uuid": ")[^"]*"', r'\1removed"', path.read_text(errors="replace"))
+        copy.write_text(secret.sub("", text))
+    data = copy.read_bytes()
+    if len(data) > COMPRESSED:
+        copy.unlink()
+        data = lzma.compress(data)
+        if len(data) > LARGEST:
+            return "too long"
+        copy.with_name(f"{copy.name}.xz").write_bytes(data)
+    return ""
 
 
 def private(work: Path) -> Iterator[str]:

@@ -23,11 +23,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from perfkit_nsight import ncu_tool
+from perfkit_nsight.ncu_options import NcuOptions
 from perfkit_nsight.ncu_tool import find_ncu
 
 from perfkit_core import machine
 from perfkit_core.backend import Gpu
 from perfkit_core.cli import perfkit
+from perfkit_core.options import build_options
 
 RESULTS = Path(__file__).parents[2] / "docs/results"
 OLD, SAID = RESULTS / "2026-11-21-cpu-ncu-2022.3", RESULTS / "2026-11-21-h200-ncu/messages"
@@ -212,15 +214,24 @@ def test_values_that_are_not_accepted_are_usage_errors(
 
 
 @pytest.mark.parametrize("replay", ["auto", "range", "app-range"])
-@pytest.mark.parametrize("name", ["include", "exclude", "sections"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("include", "X"), ("exclude", "X"), ("sections", "X"), ("coverage", "0.5")]
+)
 def test_what_is_about_single_kernels_is_refused_for_whole_regions(
-    cli: Callable[..., Outcome], work: Path, name: str, replay: str
+    cli: Callable[..., Outcome], work: Path, name: str, value: str, replay: str
 ) -> None:
-    made = cli(*MODEL, "--set", f"ncu.replay={replay}", "--set", f"ncu.{name}=X")
+    made = cli(*MODEL, "--set", f"ncu.replay={replay}", "--set", f"ncu.{name}={value}")
     assert made.code == 2
     assert f"{name} is about single kernels, and replay={replay} measures regions as a whole" in made.err
     assert "set replay=kernel or application" in made.err
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("replay", ["auto", "kernel", "application", "range", "app-range"])
+def test_a_worker_accepts_what_the_command_line_did(replay: str) -> None:
+    """A worker is handed every option in its plan, those that nobody set too."""
+    options = NcuOptions.model_validate({"replay": replay})
+    assert build_options(NcuOptions, options.model_dump(mode="json"), owner="backend 'ncu'") == options
 
 
 def _case(words: str = "exit status 0", report: Path | None = None, *, early: bool = False) -> dict[str, Any]:

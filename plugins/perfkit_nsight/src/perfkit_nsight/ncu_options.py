@@ -75,8 +75,9 @@ class NcuOptions(VerdictOptions):
     @model_validator(mode="after")
     def _whole_regions(self) -> NcuOptions:
         """Refuse what chooses or looks at single kernels where regions are measured as a whole."""
-        lost = [name for name in ("include", "exclude", "sections") if getattr(self, name)]
-        lost += [name for name in ("coverage",) if name in self.model_fields_set]
+        choosing = ("include", "exclude", "sections", "coverage")
+        # Not what was set: a worker is handed every option, set or not.
+        lost = [name for name in choosing if getattr(self, name) != type(self).model_fields[name].default]
         if lost and self.replay in {"auto", "range", "app-range"}:
             raise ValueError(
                 f"{lost[0]} is about single kernels, and replay={self.replay} measures regions as a whole: "
