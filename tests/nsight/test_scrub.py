@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,23 @@ def test_a_report_of_ncu_loses_machine_command_line_and_paths_and_keeps_its_resu
     assert len(copy.read_bytes()) == len(report.read_bytes())
     before, after = read_counters(report), read_counters(copy)
     assert (before.metrics, before.results, before.rules) == (after.metrics, after.results, after.rules)
+
+
+@pytest.mark.parametrize("inside", [b"/a/", b"/a/b"])
+def test_a_number_whose_bytes_look_like_a_path_is_no_path(inside, tmp_path):
+    from perfkit_nsight.ncu_rep import read_counters
+
+    report = tmp_path / "a.ncu-rep"
+    data = REPORTS[0].read_bytes()
+    values = {value for column in read_counters(REPORTS[0]).metrics for value in column["values"]}
+    places = [data.find(struct.pack("<d", value)) for value in values if isinstance(value, float) and value > 1]
+    number = (b"\x01" + inside).ljust(7, b"\x01") + b"@"
+    place = max(places)
+    report.write_bytes(data[:place] + number + data[place + 8 :])
+    before = read_counters(report)
+    assert before.metrics != read_counters(REPORTS[0]).metrics
+    scrub_report(report, tmp_path / "b.ncu-rep")
+    assert read_counters(tmp_path / "b.ncu-rep").metrics == before.metrics
 
 
 @pytest.mark.parametrize("cut", [4, 9, 30, 5000, -1])

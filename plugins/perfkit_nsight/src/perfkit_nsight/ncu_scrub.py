@@ -26,6 +26,9 @@ _PATH = re.compile(rb"(?<![\w:/.*<>)\]])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
 _SHORTEST = 3
 """Characters of a host's or user's name from which on it is looked for in the rest of the file."""
 
+_RUN = 8
+"""Printable bytes in a row from which on they are taken for text, where no length before them says so."""
+
 _MAX_DEPTH = 8
 
 
@@ -81,6 +84,15 @@ def _is_text(value: bytearray) -> bool:
     return all(32 <= byte < 127 for byte in value)
 
 
+def _in_text(data: bytearray, begin: int, end: int) -> bool:
+    """Tell whether bytes stand in a text: those of a number can look like a short path or name too."""
+    while begin > 0 and 32 <= data[begin - 1] < 127:
+        begin -= 1
+    while end < len(data) and 32 <= data[end] < 127:
+        end += 1
+    return end - begin >= _RUN or (begin > 0 and data[begin - 1] == end - begin)
+
+
 def _session(data: bytearray, blocks: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, ...], int, int]]:
     """Yield the texts that describe the session: its messages name a system or hold the command line, others do not."""
     for begin, end in blocks:
@@ -119,6 +131,8 @@ def _mask_processes(data: bytearray, blocks: Sequence[tuple[int, int]]) -> int:
         except ValueError:
             continue  # a block without a message of that kind
         for number, first, last in texts:
+            if not _is_text(data[first:last]):
+                continue
             keep = data[first:last].rfind(b"/") + 1 if number == _SESSION else 0
             until = first + keep if number == _SESSION else last
             data[first:until] = b"x" * (until - first)
@@ -129,6 +143,8 @@ def _mask_processes(data: bytearray, blocks: Sequence[tuple[int, int]]) -> int:
 def _mask_paths(data: bytearray) -> int:
     found = []
     for match in _PATH.finditer(data):
+        if not _in_text(data, *match.span()):
+            continue
         last = match[0].rfind(b"/")
         found.append((match.start(), match.start() + last if b"." in match[0][last:] else match.end()))
     for begin, end in found:
@@ -141,6 +157,7 @@ def _mask_names(data: bytearray, names: set[bytes]) -> int:
     for name in sorted(names):
         if len(name) >= _SHORTEST and name.strip(b"x"):
             for match in list(re.finditer(rb"(?<![\w])" + re.escape(name) + rb"(?![\w])", data)):
-                data[match.start() : match.end()] = b"x" * len(name)
-                count += 1
+                if _in_text(data, *match.span()):
+                    data[match.start() : match.end()] = b"x" * len(name)
+                    count += 1
     return count
