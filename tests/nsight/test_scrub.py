@@ -186,6 +186,21 @@ def test_a_number_whose_bytes_look_like_a_path_is_no_path(inside, tmp_path):
     assert read_counters(tmp_path / "b.ncu-rep").metrics == before.metrics
 
 
+def test_the_length_before_a_text_is_no_part_of_a_path(tmp_path):
+    """A text of 47 letters comes after the byte 47, which is a slash too; names of metrics of caches have one more."""
+    from perfkit_nsight.ncu_rep import read_counters
+
+    name = b"device__attribute_max_access_policy_window_size"
+    data = REPORTS[0].read_bytes()
+    assert b"/" + name in data
+    report = tmp_path / "a.ncu-rep"
+    report.write_bytes(data.replace(name, name.replace(b"device_", b"L1/TEX_")))
+    scrub_report(report, tmp_path / "b.ncu-rep")
+    before, after = read_counters(report), read_counters(tmp_path / "b.ncu-rep")
+    assert "L1/TEX__attribute_max_access_policy_window_size" in {column["name"] for column in before.metrics}
+    assert (before.metrics, before.results) == (after.metrics, after.results)
+
+
 @pytest.mark.parametrize("cut", [4, 9, 30, 5000, -1])
 def test_a_report_of_ncu_that_is_cut_off_leaves_no_copy(cut, tmp_path):
     (tmp_path / "a.ncu-rep").write_bytes(REPORTS[0].read_bytes()[:cut])

@@ -8,6 +8,7 @@ moves. Of the command line, ncu's own name and how it replayed are kept. Seen in
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,8 +27,8 @@ _PATH = re.compile(rb"(?<![\w:/.*<>)\]])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
 _SHORTEST = 3
 """Characters of a host's or user's name from which on it is looked for in the rest of the file."""
 
-_RUN = 8
-"""Printable bytes in a row from which on they are taken for text, where no length before them says so."""
+_LONG = 8
+"""Letters of a path or name from which on it is one in bytes that are no text, such as code."""
 
 _MAX_DEPTH = 8
 
@@ -51,8 +52,8 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
     counts = {
         "machine and command line": _mask_session(data, blocks),
         "process": _mask_processes(data, blocks),
-        "path": _mask_paths(data),
-        "name": _mask_names(data, names),
+        "path": _mask(data, blocks, _PATH, b"/"),
+        "name": sum(_mask(data, blocks, _name(name), name) for name in sorted(names) if len(name) >= _SHORTEST),
     }
     output.write_bytes(data)
     after = read_counters(output)
@@ -84,13 +85,43 @@ def _is_text(value: bytearray) -> bool:
     return all(32 <= byte < 127 for byte in value)
 
 
-def _in_text(data: bytearray, begin: int, end: int) -> bool:
-    """Tell whether bytes stand in a text: those of a number can look like a short path or name too."""
-    while begin > 0 and 32 <= data[begin - 1] < 127:
-        begin -= 1
-    while end < len(data) and 32 <= data[end] < 127:
-        end += 1
-    return end - begin >= _RUN or (begin > 0 and data[begin - 1] == end - begin)
+def _holding(
+    data: bytearray, begin: int, end: int, places: Sequence[int], depth: int = 0
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield begin and end of the innermost values that hold one of these places, and whether each is a text.
+
+    Places in none are those of numbers, and of lengths, whose bytes can look like the beginning of a path too.
+    """
+    try:
+        fields = list(fields_of(data, begin, end))
+    except ValueError:
+        yield begin, end, False
+        return
+    for _, first, last in fields:
+        held = places[bisect_left(places, first) : bisect_left(places, last)]
+        if held and (_is_text(data[first:last]) or depth == _MAX_DEPTH):
+            yield first, last, depth < _MAX_DEPTH
+        elif held:
+            yield from _holding(data, first, last, held, depth + 1)
+
+
+def _mask(data: bytearray, blocks: Sequence[tuple[int, int]], pattern: re.Pattern[bytes], inside: bytes) -> int:
+    """Overwrite what a pattern finds in texts, and in other bytes where it is long; of a path, not the file's name.
+
+    Args:
+        inside: What everything that the pattern finds has in it.
+    """
+    places, count = [match.start() for match in re.finditer(re.escape(inside), data)], 0
+    for begin, end in blocks:
+        held = places[bisect_left(places, begin) : bisect_left(places, end)]
+        for first, last, text in list(_holding(data, begin, end, held)) if held else ():
+            for match in pattern.finditer(bytes(data[first:last])):
+                if text or len(match[0]) >= _LONG:
+                    kept = match[0].rfind(b"/")
+                    until = match.start() + kept if b"." in match[0][kept:] and kept > 0 else match.end()
+                    data[first + match.start() : first + until] = b"x" * (until - match.start())
+                    count += 1
+    return count
 
 
 def _session(data: bytearray, blocks: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, ...], int, int]]:
@@ -140,24 +171,5 @@ def _mask_processes(data: bytearray, blocks: Sequence[tuple[int, int]]) -> int:
     return count
 
 
-def _mask_paths(data: bytearray) -> int:
-    found = []
-    for match in _PATH.finditer(data):
-        if not _in_text(data, *match.span()):
-            continue
-        last = match[0].rfind(b"/")
-        found.append((match.start(), match.start() + last if b"." in match[0][last:] else match.end()))
-    for begin, end in found:
-        data[begin:end] = b"x" * (end - begin)
-    return len(found)
-
-
-def _mask_names(data: bytearray, names: set[bytes]) -> int:
-    count = 0
-    for name in sorted(names):
-        if len(name) >= _SHORTEST and name.strip(b"x"):
-            for match in list(re.finditer(rb"(?<![\w])" + re.escape(name) + rb"(?![\w])", data)):
-                if _in_text(data, *match.span()):
-                    data[match.start() : match.end()] = b"x" * len(name)
-                    count += 1
-    return count
+def _name(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?<![\w])" + re.escape(name) + rb"(?![\w])")
