@@ -154,6 +154,13 @@ def test_regions_that_only_reach_the_next_iteration_are_not_measured() -> None:
     assert ranges.include == ("perfkit@decode/",)
 
 
+def test_passes_of_ranges_are_announced_with_what_range_replay_needs_more_than_kernel_replay() -> None:
+    """Two ranges of a program whose kernels take 16 passes took 34 by range replay on an H200."""
+    timeline = _timeline([], [_region("a"), _region("b")])
+    plan = plan_ranges(timeline, NcuOptions(replay="range"), passes=16, run_seconds=5, again=False)
+    assert plan.announcement() == "ncu: 2 ranges x 20 passes = 40 at most, about 5 s"
+
+
 def test_what_cannot_end_in_time_is_refused_before_it_begins() -> None:
     with pytest.raises(ToolError, match=r"takes 10 s at least, and 9 s of the time limit are left") as refused:
         _plan([_kernel("nvjet_tst", 1)], limit=9.0)

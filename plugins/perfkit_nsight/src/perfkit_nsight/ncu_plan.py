@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ OWN_DOMAIN = "perfkit"
 _NAMED, _SHOWN = 5, 60
 """Names of kernels in an error, and letters of each, at most."""
 
+RANGE_PASSES = 1.25
+"""Passes of a range for one of a kernel, at most: 17 for 16 were seen by range replay, 15 by app-range."""
+
 COLLECTIVE = re.compile(r"nccl", re.IGNORECASE)
 
 
@@ -32,7 +36,7 @@ class MeasuringPlan:
             None where the program cannot say when it is in one: then the first launch of each geometry is measured.
         launches: Launches to measure by the timeline; None when there is no timeline.
         each: Most of them of one kernel with one geometry; None for as many as the process shows.
-        passes: Passes of each.
+        passes: Passes of each; of a range at most.
         covered: Part of the kernel time that they stand for, 0 to 1.
         seconds: About how long it takes; None when there is no timeline.
         include: NVTX expressions of the regions to measure in; empty for everywhere.
@@ -55,7 +59,7 @@ class MeasuringPlan:
         """Return what will be measured, in one line."""
         about = "" if self.seconds is None else f", about {self.seconds:.0f} s"
         if self.ranges is not None:
-            return f"ncu: {self.ranges} ranges x {self.passes} passes{about}"
+            return f"ncu: {self.ranges} ranges x {self.passes} passes = {self.ranges * self.passes} at most{about}"
         if self.launches is None:
             return f"ncu: every distinct launch x {self.passes} passes; nothing counted them before"
         return (
@@ -166,6 +170,7 @@ def plan_ranges(
     """Choose the regions to replay as a whole: the one that was named, else the outermost ones.
 
     Args:
+        passes: Passes that a kernel needs.
         again: Whether the whole program is run for every pass.
         limit: Seconds that the pass may take.
 
@@ -173,6 +178,7 @@ def plan_ranges(
         ToolError: It would take longer.
     """
     seconds = run_seconds * passes if again else run_seconds
+    most = math.ceil(passes * RANGE_PASSES)
     if limit is not None and seconds > limit:
         raise too_slow(seconds, limit)
     notes = (f"Sections of preset {options.preset} are of single kernels and left out: metrics alone are of ranges",)
@@ -180,7 +186,7 @@ def plan_ranges(
         rows = [] if timeline is None else [row for row in _aggregates(timeline) if row.path == options.region]
         known = sum(row.instances or 0 for row in rows) if rows else None
         return MeasuringPlan(
-            passes=passes,
+            passes=most,
             include=_region(timeline, options.region),
             ranges=known,
             seconds=seconds if rows else None,
@@ -191,7 +197,7 @@ def plan_ranges(
     outermost = [row for row in _aggregates(timeline) if row.domain == domain and "/" not in row.path]
     outermost = [row for row in outermost if not _seeks(row.path)]
     return MeasuringPlan(
-        passes=passes,
+        passes=most,
         include=tuple(_expression(domain, row.path) for row in outermost),
         ranges=sum(row.instances or 0 for row in outermost),
         seconds=seconds,
