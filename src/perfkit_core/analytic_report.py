@@ -34,7 +34,7 @@ def analytic_report(
     Args:
         parameters: Resolved model and workload parameters.
     """
-    rows = tree.rows()
+    records = tuple(module_records(tree.rows()))
     return AnalyticReport(
         model=model,
         variant=variant,
@@ -44,8 +44,8 @@ def analytic_report(
         geometry=dict(tree.geometry),
         totals=totals(tree),
         stages=tuple(_stages(tree)),
-        categories=tuple(categories(rows)),
-        modules=tuple(module_records(rows)),
+        categories=tuple(categories(records)),
+        modules=records,
         notes=tuple(tree.notes),
         not_modelled=tuple(tree.not_modelled),
     )
@@ -84,14 +84,14 @@ def _stages(tree: CostTree) -> Iterable[StageRecord]:
         )
 
 
-def categories(rows: Sequence[ModuleCost]) -> list[CategoryRecord]:
+def categories(records: Iterable[ModuleRecord]) -> list[CategoryRecord]:
     """Return own FLOPs and bytes per category, most FLOPs first; categories without any are left out."""
     flops: dict[str, int] = {}
     nbytes: dict[str, int] = {}
-    for _, node in rows:
-        own, name = node.own, node.category
-        flops[name] = flops.get(name, 0) + own.flops
-        nbytes[name] = nbytes.get(name, 0) + own.bytes_read + own.bytes_written
+    for record in records:
+        for name, own in record.by_category().items():
+            flops[name] = flops.get(name, 0) + own[0]
+            nbytes[name] = nbytes.get(name, 0) + own[1]
     all_flops, all_bytes = sum(flops.values()), sum(nbytes.values())
     names = sorted((name for name in flops if flops[name] or nbytes[name]), key=lambda name: (-flops[name], name))
     return [
@@ -170,4 +170,5 @@ def op_values(op: Op) -> dict[str, Any]:
         "flops": op.flops * op.calls,
         "bytes_read": op.bytes_read * op.calls,
         "bytes_written": op.bytes_written * op.calls,
+        "category": op.category,
     }

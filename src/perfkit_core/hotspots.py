@@ -101,7 +101,8 @@ def categories_of(values: Mapping[str, int], report: AnalyticReport | None) -> d
     """Return values by path added up per category of the analytic view.
 
     A region inside which modules of several categories run, none of them a region of its own, is ``several
-    categories``; one that the analytic view does not have is ``other``.
+    categories``; one that the analytic view does not have is ``other``. A module counts whole in its own category: no time
+    tells its operations apart.
     """
     modules = () if report is None else report.modules
     known = {module.path: module.category for module in modules}
@@ -149,10 +150,12 @@ def _ranked(
 
 
 def category_values(report: AnalyticReport, by: Measure) -> dict[str, int]:
-    """Return the own values of all modules, added up per category."""
+    """Return the own values of all operations, added up per category."""
     values: dict[str, int] = {}
+    place = 0 if by == "flops" else 1
     for module in report.modules:
-        values[module.category] = values.get(module.category, 0) + OWN_VALUES[by](module)
+        for name, pair in module.by_category().items():
+            values[name] = values.get(name, 0) + pair[place]
     return values
 
 

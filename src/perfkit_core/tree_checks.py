@@ -12,6 +12,7 @@ from perfkit_core.errors import ToolError
 from perfkit_core.ops import Op
 
 _INTEGER = {int}
+_COUNTS = tuple(name for name in Op._fields if name not in {"kind", "name", "dims", "dtype", "category"})
 _PER_STAGE = ("activation_bytes", "resident_bytes", "stage_bytes")
 
 
@@ -77,8 +78,11 @@ def _node_problem(path: str, node: object) -> str:
     for op in ops:
         if not isinstance(op, Op):
             return f"{type(op).__name__} among the operations of {path!r}, not an Op"
-        if not (_are_counts(op[4:]) and _are_counts(op.dims.values())):
-            return _number_problem(f"{path!r}: operation {op.name!r}", {**op._asdict(), **op.dims}, skip=op._fields[:4])
+        if not (_are_counts([getattr(op, name) for name in _COUNTS]) and _are_counts(op.dims.values())):
+            counts = {name: getattr(op, name) for name in _COUNTS}
+            return _number_problem(f"{path!r}: operation {op.name!r}", {**counts, **op.dims})
+        if type(op.category) is not str:
+            return f"category={op.category!s:.60} at {path!r}: operation {op.name!r}, not a text"
     if _are_counts((node.calls, *node.own)):
         return ""
     return _number_problem(f"{path!r}", {"calls": node.calls, **node.own._asdict()})
@@ -89,9 +93,9 @@ def _are_counts(values: Iterable[int]) -> bool:
     return set(map(type, values)) <= _INTEGER and min(values, default=0) >= 0
 
 
-def _number_problem(where: str, values: Mapping[str, object], *, skip: Sequence[str] = ()) -> str:
+def _number_problem(where: str, values: Mapping[str, object]) -> str:
     """Return which of the values is no integer of at least 0, or an empty text."""
     for name, value in values.items():
-        if name not in skip and (type(value) is not int or value < 0):
+        if type(value) is not int or value < 0:
             return f"{name}={value!s:.60} ({type(value).__name__}) at {where}, not an integer of at least 0"
     return ""

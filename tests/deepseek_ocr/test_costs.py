@@ -108,6 +108,22 @@ def test_more_tokens_cost_more(variant: str, model: dict[str, Any], workload: di
     assert more.memory.kv_cache_bytes > less.memory.kv_cache_bytes
 
 
+def test_a_category_of_attention_cores_has_what_attention_moves_alone() -> None:
+    """Rotary embedding and relative positions have categories of their own."""
+    report = analytic_report(tree_of("default", {}, {}), model="m", variant="v", workload="w", parameters={})
+    found = {category.name: category for category in report.categories}
+    cores = [name for name in found if name.endswith("attention core")]
+    assert len(cores) == 4
+    for name in cores:
+        attention = [op for one in report.modules if one.category == name for op in one.ops if op.kind == "attention"]
+        assert found[name].bytes == sum(op.bytes_read + op.bytes_written for op in attention)
+        assert found[name].flops == sum(op.flops for op in attention)
+    assert found["rotary embedding"].bytes > 0
+    assert found["relative positions"].flops > 0
+    moved = report.totals.bytes_read + report.totals.bytes_written
+    assert sum(category.bytes for category in report.categories) == moved
+
+
 @settings(max_examples=10, deadline=None)
 @given(VARIANT, MODEL, WORKLOAD)
 def test_the_report_agrees_and_round_trips(variant: str, model: dict[str, Any], workload: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from perfkit_wan2_1.workloads import workloads
 
 from perfkit_core.analytic_report import analytic_report
 from perfkit_core.costtree import Cost, CostTree, add_costs
+from perfkit_core.hotspots import category_values
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.specs import ModelRequest
 
@@ -56,6 +57,24 @@ def test_totals_are_the_sum_of_own_values(variant: str, model: dict[str, object]
         assert node.inclusive == add_costs([node.own, *children])
     paths = [path for path, _ in tree.rows()]
     assert len(paths) == len(set(paths))
+
+
+def test_a_category_of_attention_cores_has_what_attention_moves_alone() -> None:
+    """Rotary embedding and other arithmetic of attention modules have categories of their own."""
+    report = report_of(tree_of("t2v_14b", {}, {}))
+    found = {category.name: category for category in report.categories}
+    cores = [name for name in found if name.endswith("attention core")]
+    assert len(cores) == 4
+    for name in cores:
+        attention = [op for one in report.modules if one.category == name for op in one.ops if op.kind == "attention"]
+        assert found[name].bytes == sum(op.bytes_read + op.bytes_written for op in attention)
+        assert found[name].flops == sum(op.flops for op in attention)
+    core = found["self-attention core"]
+    assert core.flops / core.bytes == 75600 / 2  # 4·n²·w FLOPs for 4·n·w elements of 2 bytes, of n tokens
+    assert found["rotary embedding"].bytes > core.bytes
+    assert found["rotary embedding"].flops == 0
+    listed = {category.name: category.bytes for category in report.categories}
+    assert category_values(report, "bytes") == {**dict.fromkeys(category_values(report, "bytes"), 0), **listed}
 
 
 @settings(max_examples=25, deadline=None)

@@ -16,7 +16,7 @@ symbols (the generated formula page) and object arrays (sweeps) as well.
 
 from __future__ import annotations
 
-from perfkit_core.ops.base import DTYPE_BYTES, Op, Tensor, sharing_weights
+from perfkit_core.ops.base import DTYPE_BYTES, Op, Tensor, of_category, sharing_weights
 from perfkit_core.ops.elementary import (
     LAYER_NORM_FLOPS,
     RMS_NORM_FLOPS,
@@ -43,6 +43,7 @@ __all__ = [
     "layer_norm",
     "linear",
     "matmul",
+    "of_category",
     "resample",
     "rms_norm",
     "sharing_weights",

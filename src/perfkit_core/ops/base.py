@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -46,6 +46,7 @@ class Op(NamedTuple):
         weight_bytes_read: The part of ``bytes_read`` that is weights.
         parameters: Parameters this operation owns (0 when another operation of the module owns them).
         weight_bytes: Bytes that those parameters take in memory.
+        category: Category that it counts in; empty for that of its module.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Op(NamedTuple):
     weight_bytes_read: int
     parameters: int
     weight_bytes: int
+    category: str = ""
 
 
 class Tensor(NamedTuple):
@@ -77,6 +79,11 @@ class Tensor(NamedTuple):
     def nbytes(self) -> int:
         """Bytes of the operand."""
         return self.elements * DTYPE_BYTES[self.dtype]
+
+
+def of_category(category: str, ops: Iterable[Op]) -> list[Op]:
+    """Return ``ops`` as work that counts in a category of its own, such as what an attention module does besides."""
+    return [op._replace(category=category) for op in ops]
 
 
 def sharing_weights(op: Op) -> Op:

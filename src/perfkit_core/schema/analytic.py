@@ -53,6 +53,7 @@ class OpRecord(Record):
     flops: Count = Field(description="FLOPs of all those calls")
     bytes_read: Count = Field(description="Least bytes read by all those calls")
     bytes_written: Count = Field(description="Least bytes written by all those calls")
+    category: str = Field(default="", description="Category that it counts in; empty for that of its module")
 
 
 class ModuleRecord(Record):
@@ -77,6 +78,18 @@ class ModuleRecord(Record):
     activation_bytes: Count = Field(description="Activations read and written by one call of each operation, inclusive")
     own_activation_bytes: Count = Field(description="The same outside any called child")
     ops: tuple[OpRecord, ...] = Field(description="Own operations")
+
+    def by_category(self) -> dict[str, tuple[int, int]]:
+        """Return own FLOPs and own bytes by category: the module's, and those that some of its operations have."""
+        flops, nbytes = self.own_flops, self.own_bytes_read + self.own_bytes_written
+        apart: dict[str, tuple[int, int]] = {}
+        for op in self.ops:
+            if op.category:
+                known, moved = apart.get(op.category, (0, 0)), op.bytes_read + op.bytes_written
+                apart[op.category] = known[0] + op.flops, known[1] + moved
+                flops, nbytes = flops - op.flops, nbytes - moved
+        same = apart.pop(self.category, (0, 0))
+        return {self.category: (flops + same[0], nbytes + same[1]), **apart}
 
 
 class CategoryRecord(Record):

@@ -196,9 +196,9 @@ def _totals_problem(report: AnalyticReport, tops: Sequence[ModuleRecord]) -> str
 def _categories_problem(report: AnalyticReport) -> str:
     values: dict[str, tuple[int, int]] = {}
     for module in report.modules:
-        flops, nbytes = values.get(module.category, (0, 0))
-        own_bytes = module.own_bytes_read + module.own_bytes_written
-        values[module.category] = (flops + module.own_flops, nbytes + own_bytes)
+        for name, (own_flops, own_bytes) in module.by_category().items():
+            flops, nbytes = values.get(name, (0, 0))
+            values[name] = (flops + own_flops, nbytes + own_bytes)
     wanted = {name: pair for name, pair in values.items() if any(pair)}
     names = [category.name for category in report.categories]
     if names != sorted(wanted, key=lambda name: (-wanted[name][0], name)):

@@ -156,7 +156,8 @@ def _layer(config: Decoder, forwards: Forwards, feed_forward: Node) -> Node:
 def _attention(config: Decoder, forwards: Forwards) -> Node:
     def core(forward: Forward) -> list[Op]:
         sizes = (forward.batch, config.heads, forward.tokens, forward.keys, config.head_width)
-        return [ops.attention(*sizes, forward.dtype), *_rotary(config, forward)]
+        rotation = ops.of_category("rotary embedding", _rotary(config, forward))
+        return [ops.attention(*sizes, forward.dtype), *rotation]
 
     project = _linear(forwards, "attention projection", config.width, config.width)
     return forwards.node(

@@ -115,7 +115,8 @@ def _attention(config: Sam, views: Views, window: int) -> Node:
             views.dtype,
             bias_elements=squares * config.heads * count**2,
         )
-        return [attention, *_relative_positions(config, views, window or config.table_side, squares, side)]
+        positions = _relative_positions(config, views, window or config.table_side, squares, side)
+        return [attention, *ops.of_category("relative positions", positions)]
 
     table = (2 * (window or config.table_side) - 1) * config.head_width
     return views.node(

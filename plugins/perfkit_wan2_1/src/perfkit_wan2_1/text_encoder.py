@@ -118,7 +118,7 @@ def _self_attention(config: TextEncoder, geometry: Geometry, calls: int) -> Node
         "attention",
         "text attention core",
         calls,
-        ops=[core, *_position_buckets(length, calls)],
+        ops=[core, *ops.of_category("relative positions", _position_buckets(length, calls))],
         children=[
             ("q", project),
             ("k", project),

@@ -182,11 +182,12 @@ def _rotary(config: Transformer, geometry: Geometry, calls: int) -> list[Op]:
     pairs = config.attention_head_dim // 2
     half = geometry.batch * geometry.tokens * config.num_attention_heads * pairs
     rotated, table = Tensor(half, FP32), Tensor(geometry.tokens * pairs, FP32)
-    return [
+    rotation = [
         ops.elementwise("mul", rotated, Tensor(half, geometry.dtype), table, calls=8 * calls),
         ops.elementwise("sub", rotated, rotated, rotated, calls=2 * calls),
         ops.elementwise("add", rotated, rotated, rotated, calls=2 * calls),
     ]
+    return ops.of_category("rotary embedding", rotation)
 
 
 def _feed_forward(config: Transformer, rows: int, dtype: str, calls: int) -> Node:

@@ -179,7 +179,7 @@ def _frame_attention(volume: Volume, channels: int) -> Node:
         "attention",
         "vae attention core",
         volume.calls,
-        ops=[*core, *_residual(volume, channels)],
+        ops=[*core, *ops.of_category("residual", _residual(volume, channels))],
         shapes=len(volume.shapes),
         children=[
             ("norm", _norm(volume, channels)),
