@@ -10,6 +10,7 @@ repository should hold, or cannot be made safe to share, is replaced by its size
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import lzma
 import os
@@ -103,12 +104,17 @@ def written(path: Path, copy: Path, secret: re.Pattern[str]) -> str:
     elif path.suffix in {".sqlite", ".parquet"}:  # made without anything private
         shutil.copy(path, copy)
     else:
-        text = re.sub(r'("uuid": ")[^"]*"', r'\1removed"', path.read_text(errors="replace"))
-        copy.write_text(secret.sub("", text))
-    data = copy.read_bytes()
-    if len(data) > COMPRESSED:
+        packed = path.suffix == ".gz"
+        data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        try:
+            text = re.sub(r'("uuid": ")[^"]*"', r'\1removed"', data.decode())
+        except UnicodeDecodeError:
+            return "neither a text nor of a kind that is known"
+        data = secret.sub("", text).encode()
+        copy.write_bytes(gzip.compress(data, mtime=0) if packed else data)
+    if copy.stat().st_size > COMPRESSED:
+        data = lzma.compress(copy.read_bytes())
         copy.unlink()
-        data = lzma.compress(data)
         if len(data) > LARGEST:
             return "too long"
         copy.with_name(f"{copy.name}.xz").write_bytes(data)

@@ -1,0 +1,74 @@
+"""Make the derived files of recorded runs again, with the perfkit that is installed, from what the tools recorded.
+
+    python benchmarks/derive.py RUN ...
+
+The costs are computed again, the raw captures of ``passes/`` imported, and every page rendered, in place. What was
+measured, the records of the passes and of the machine stay as they are. Long files may be compressed (``.xz``).
+"""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from record import COMPRESSED
+
+from perfkit_core import api
+from perfkit_core.captures import write_regions
+from perfkit_core.counters import write_counters
+from perfkit_core.driver import write_reports
+from perfkit_core.rundir import ANALYTIC_REPORT, COUNTERS, REGIONS, open_run
+from perfkit_core.settings import Settings
+
+_CAPTURES = ("capture.sqlite", "counters.ncu-rep")
+_TOLD = ("Replay: ",)
+"""What a pass says in its notes and the page of counters shows too."""
+
+
+def main() -> None:
+    """Derive every run that is named."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        for packed in sorted(path.rglob("*.xz")):
+            packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
+            packed.unlink()
+        derive(path)
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and file.stat().st_size > COMPRESSED:
+                file.with_name(f"{file.name}.xz").write_bytes(lzma.compress(file.read_bytes()))
+                file.unlink()
+        print(path, flush=True)
+
+
+def derive(path: Path) -> None:
+    """Write costs, regions, counters and pages of one run again."""
+    writer = open_run(path)
+    passes = {record.directory: record for record in writer.index.passes}
+    files = [file for name in _CAPTURES for file in sorted(path.glob(f"passes/*/{name}"))]
+    with tempfile.TemporaryDirectory() as scratch:
+        if writer.index.kind == "model":
+            costs = api.run(config=path / "config.yaml", backends=["analytic"], out=Path(scratch) / "costs")
+            assert costs.report is not None
+            writer.write_json(ANALYTIC_REPORT, costs.report)
+            shutil.copy(costs.path / "assumptions.md", path / "assumptions.md")
+        imported = api.import_files(files, out=Path(scratch) / "imported")
+        profile, counters = imported.profile, imported.counters
+    if profile is not None and any(file.suffix == ".sqlite" for file in files):
+        source = writer.index.file_passes[REGIONS]
+        write_regions(writer, profile, source=source, notes=passes[source].notes)
+    if counters is not None and any(file.suffix == ".sqlite" for file in files):
+        source = writer.index.file_passes[COUNTERS]
+        shutil.rmtree(path / Path(COUNTERS).parent)
+        told = [note for note in passes[source].notes if note.startswith(_TOLD)]
+        write_counters(writer, counters, source=source, told=told)
+    failures = write_reports(writer, Settings())
+    if failures:
+        raise SystemExit(str(failures))
+    writer.update()
+
+
+if __name__ == "__main__":
+    main()
