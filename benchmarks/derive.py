@@ -3,7 +3,7 @@
     python benchmarks/derive.py RUN ...
 
 The costs are computed again, the raw captures of ``passes/`` imported, and every page rendered, in place. What was
-measured, the records of the passes and of the machine stay as they are. Long files may be compressed (``.xz``).
+measured, the records of the passes and of the machine stay as they are. Files that are compressed (``.xz``) stay so.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-
-from record import COMPRESSED
 
 from perfkit_core import api
 from perfkit_core.captures import write_regions
@@ -32,14 +30,14 @@ def main() -> None:
     """Derive every run that is named."""
     for name in sys.argv[1:]:
         path = Path(name)
-        for packed in sorted(path.rglob("*.xz")):
-            packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
-            packed.unlink()
+        packed = sorted(path.rglob("*.xz"))
+        for file in packed:
+            file.with_suffix("").write_bytes(lzma.decompress(file.read_bytes()))
+            file.unlink()
         derive(path)
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.stat().st_size > COMPRESSED:
-                file.with_name(f"{file.name}.xz").write_bytes(lzma.compress(file.read_bytes()))
-                file.unlink()
+        for file in packed:
+            file.write_bytes(lzma.compress(file.with_suffix("").read_bytes()))
+            file.with_suffix("").unlink()
         print(path, flush=True)
 
 
