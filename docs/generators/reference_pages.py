@@ -14,19 +14,20 @@ import click
 from generators.annotations import words
 from generators.docstrings import block, inline, parse
 from perfkit_core import (
+    advice,
     capture_context,
     counted,
     counter_use,
     errors,
     findings,
     kernel_use,
-    recommendations,
     settings,
     stage_facts,
     stage_table,
     summary_rows,
     takeaways,
     template_context,
+    terms,
     top_work,
 )
 from perfkit_core.cli import perfkit
@@ -194,7 +195,8 @@ def context_page() -> str:
         counted.CountedFamily,
         counted.CountedRow,
         takeaways.Takeaway,
-        recommendations.Recommendation,
+        advice.Recommendation,
+        terms.Term,
         summary_rows.SummaryRow,
         top_work.OperatorLine,
         top_work.KernelLine,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from perfkit_core import __version__
 from perfkit_core.findings import Findings
 from perfkit_core.kernel_names import library_of, readable_names
+from perfkit_core.options import Options
 from perfkit_core.recorded import OWN_DOMAIN, recorded_flops
 from perfkit_core.rundir import REGIONS, Run
 from perfkit_core.schema.analytic import AnalyticReport
@@ -127,6 +128,7 @@ class CaptureContext:
 
     _source: Run
     analytic: AnalyticReport | None
+    _options: type[Options] | None = None
 
     @cached_property
     def title(self) -> str:
@@ -183,7 +185,7 @@ class CaptureContext:
     @cached_property
     def findings(self) -> Findings:
         """What the run's data say: the bottleneck, takeaways of the stages, recommendations."""
-        return Findings(self._source)
+        return Findings(self._source, self._options)
 
     @cached_property
     def regions(self) -> tuple[CaptureRow, ...]:

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 from perfkit_core.recorded import OWN_DOMAIN, is_inside
 from perfkit_core.schema.counters import CounterKernel, CountersReport, Efficiency
-from perfkit_core.units import format_share
 
 SM_PEAK: Final = "the SMs' peak"
 """What counters hold the busiest part of the SMs against."""
@@ -62,11 +61,6 @@ class Counted(NamedTuple):
         Memory alone does not tell, and neither do busy SMs: they can be busy with other things than arithmetic.
         """
         return None if self.peak is None or not self.is_telling else max(self.peak, self.dram or 0.0)
-
-    @property
-    def of_text(self) -> str:
-        """Which part of the kernels' time the figures are of, where that is not all of it: `` (of 50.1 % of it)``."""
-        return "" if self.covered >= ALL_SHOWN else f" (of {format_share(self.covered)} of it)"
 
     @property
     def arithmetic(self) -> str:

@@ -9,11 +9,16 @@ from functools import cached_property
 from typing import Final
 
 from perfkit_core import rundir
+from perfkit_core.advice import RERUN, Recommendation, Setting
 from perfkit_core.counted import CountedFlops
 from perfkit_core.counted_join import counted_flops
 from perfkit_core.counter_use import located
+from perfkit_core.gpu_states import lowered, pass_states
 from perfkit_core.kernel_use import peaks_of
-from perfkit_core.recommendations import RERUN, Recommendation, Setting, recommendations, worthwhile
+from perfkit_core.option_values import OptionValues
+from perfkit_core.options import Options
+from perfkit_core.page_point import doubts, point, so_what, time_basis
+from perfkit_core.recommendations import recommendations, throughput, together, worthwhile
 from perfkit_core.recorded import region_rows, scale_factors
 from perfkit_core.rundir import Run
 from perfkit_core.schema.counters import CountersReport
@@ -22,11 +27,12 @@ from perfkit_core.schema.regions import RegionsReport
 from perfkit_core.schema.run import Environment
 from perfkit_core.schema.session import Session
 from perfkit_core.stage_facts import Sources, StageFacts, Whole, stage_facts, whole_of
-from perfkit_core.stage_limits import limit_of, whole_name, whole_text
+from perfkit_core.stage_limits import limit_of, seconds_text, whole_name, whole_text
 from perfkit_core.summary_rows import SummaryRow, aggregate_rows, environment_rows
-from perfkit_core.takeaways import Takeaway, doubts, open_question, point, takeaway
+from perfkit_core.takeaways import Takeaway, open_question, takeaway
+from perfkit_core.terms import TERMS, Term
 from perfkit_core.top_work import KernelLine, OperatorLine, kernel_lines, operator_lines
-from perfkit_core.units import format_share
+from perfkit_core.units import format_bytes, format_share
 
 SHOWN_STAGES: Final = 8
 """Stages that the page has takeaways of: those with the most time, in the order in which they run."""
@@ -53,6 +59,8 @@ class Findings:
     """Conclusions from all records of a run. Values are computed when first used; all of them follow from its files."""
 
     _source: Run
+    # What the model's options could be set to is known to its plugin alone, where that is installed.
+    _options: type[Options] | None = None
 
     @cached_property
     def metrics(self) -> Metrics | None:
@@ -123,7 +131,18 @@ class Findings:
     @cached_property
     def point(self) -> str:
         """The one sentence to repeat; empty for a run without stages or regions."""
-        return point(self.stages, self.whole)
+        return point(self.stages, self.whole, self._basis)
+
+    @cached_property
+    def so_what(self) -> str:
+        """What a faster GPU would change and what not; empty where it is not known how busy the GPU is."""
+        return so_what(self.stages, self.whole)
+
+    @cached_property
+    def _basis(self) -> str:
+        """What the time of the whole rests on."""
+        rows = region_rows(self.profile)
+        return time_basis(self.metrics, self.whole, rows, self._factors, self._units)
 
     @cached_property
     def takeaways(self) -> tuple[Takeaway, ...]:
@@ -142,21 +161,49 @@ class Findings:
     @cached_property
     def all_recommendations(self) -> tuple[Recommendation, ...]:
         """Every change that the figures speak for, largest expected saving first."""
-        report = self._source.report
-        setting = Setting(
+        return recommendations(self.stages, self._setting)
+
+    @cached_property
+    def _setting(self) -> Setting:
+        report, index = self._source.report, self._source.index
+        return Setting(
             whole=self.whole,
-            parameters=dict(report.parameters) if report else {},
+            options=OptionValues(dict(report.parameters) if report else {}, self._options),
             peaks=self._sources.peaks,
             times=self.sources["times"],
             kernels=self.sources["kernels"],
-            is_model=self._source.index.kind == "model",
+            is_model=index.kind == "model",
+            facts=self.stages,
+            lowered=lowered(pass_states(self._source)),
+            lines=self.kernels,
         )
-        return recommendations(self.stages, setting)
 
     @cached_property
     def recommendations(self) -> tuple[Recommendation, ...]:
         """Those that are expected to save at least a hundredth of the run."""
         return worthwhile(self.all_recommendations)
+
+    @cached_property
+    def together(self) -> str:
+        """What these save together, or which of them concern the same time; empty where there is nothing to add."""
+        return together(self.recommendations)
+
+    @cached_property
+    def throughput(self) -> tuple[tuple[str, str], ...]:
+        """What more work at a time could use, each with the command that tries it; no run gets shorter by that."""
+        return throughput(self.stages, self._setting, self._memory())
+
+    def _memory(self) -> str:
+        device = self._environment.device if self._environment else None
+        used = max((one.allocated_bytes for one in self.metrics.memory.values()), default=0) if self.metrics else 0
+        if device is None or device.gpu is None or not used:
+            return ""
+        return f"{format_bytes(used)} of the device's {format_bytes(device.gpu.memory_bytes)} are used at most"
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Words that need explaining, with the thresholds in force."""
+        return TERMS
 
     @cached_property
     def environment(self) -> tuple[SummaryRow, ...]:
@@ -166,7 +213,8 @@ class Findings:
     @cached_property
     def aggregates(self) -> tuple[SummaryRow, ...]:
         """Figures of the whole run."""
-        return tuple(aggregate_rows(self._source, self.sources))
+        scaled = f"{seconds_text(self.run_seconds)}, {self._basis}" if self._basis and self.metrics is None else ""
+        return tuple(aggregate_rows(self._source, self.sources, scaled))
 
     @cached_property
     def operators(self) -> tuple[OperatorLine, ...]:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from perfkit_core.counter_use import Counted, counted, counters_inside
 from perfkit_core.kernel_kinds import HEAVY, LIGHT, KernelKind, kind_of
+from perfkit_core.kernel_names import library_of, readable
 from perfkit_core.recorded import is_inside
 from perfkit_core.schema.analytic import AnalyticReport, OpRecord
 from perfkit_core.schema.counters import CounterKernel
@@ -82,6 +83,7 @@ class KindUse(NamedTuple):
         compute_seconds: What the FLOPs take at the device's peaks; None when a peak is unknown.
         memory_seconds: What the bytes take at peak bandwidth; None when it is unknown.
         counted: What hardware counters say of them.
+        top: The kernel among them with the most time, with its library; empty without one.
     """
 
     kind: str
@@ -94,6 +96,7 @@ class KindUse(NamedTuple):
     compute_seconds: float | None
     memory_seconds: float | None
     counted: Counted
+    top: str = ""
 
     @property
     def flops_per_s(self) -> float:
@@ -175,19 +178,31 @@ def kind_uses(
         peaks: Limits of the device.
         counters: Kernels with hardware counters, of any stage.
     """
-    times: defaultdict[KernelKind, float] = defaultdict(float)
+    named: dict[KernelKind, Counter[str]] = defaultdict(Counter)
     for row in kernels:
         if is_inside(row.region, stage) and row.kind != "graph":
-            kind = kind_of(row.name, row.kind)
-            times[kind] += row.total_ns * factors.get(row.region, 1.0) / 1e9
+            named[kind_of(row.name, row.kind)][row.name] += round(row.total_ns * factors.get(row.region, 1.0))
+    times = {kind: found.total() / 1e9 for kind, found in named.items()}
     amounts, here = _amounts(stage, analytic, peaks), counters_inside(stage, counters)
     uses = [
-        _use(members, sum(times[kind] for kind in members), seconds, _joined(amounts, members), peaks)._replace(
-            counted=counted([one for one in here if kind_of(one.name) in members], factors)
+        _use(
+            members, sum(times.get(kind, 0.0) for kind in members), seconds, _joined(amounts, members), peaks
+        )._replace(
+            counted=counted([one for one in here if kind_of(one.name) in members], factors),
+            top=_top(members, named),
         )
         for members in _groups(times, amounts, analytic is not None)
     ]
     return tuple(sorted((use for use in uses if use.seconds), key=lambda use: -use.seconds))
+
+
+def _top(members: Iterable[KernelKind], named: Mapping[KernelKind, Counter[str]]) -> str:
+    together: Counter[str] = Counter()
+    for kind in members:
+        together.update(named.get(kind, {}))
+    name = next((one for one, _ in together.most_common(1)), "")
+    library = library_of(name) if name else ""
+    return f"{library}'s {readable(name)}" if library else readable(name) if name else ""
 
 
 def _amounts(stage: str, analytic: AnalyticReport | None, peaks: Peaks) -> dict[KernelKind, _Amount]:

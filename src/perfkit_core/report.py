@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfkit_core.errors import MissingError, UsageError, nearest
+from perfkit_core.errors import MissingError, PerfkitError, UsageError, nearest
 from perfkit_core.rundir import ANALYTIC_REPORT
 
 if TYPE_CHECKING:
     from perfkit_core.capture_context import CaptureContext
+    from perfkit_core.options import Options
     from perfkit_core.rundir import Run
     from perfkit_core.schema.analysis import Comparison
+    from perfkit_core.schema.run import RunIndex
     from perfkit_core.template_context import ReportContext
     from perfkit_core.templating import Lookup
 
@@ -59,14 +61,25 @@ def _context(run: Run, template: str) -> ReportContext | CaptureContext:
     from perfkit_core.capture_context import CaptureContext
     from perfkit_core.template_context import ReportContext
 
+    options = model_options(run.index)
     if run.index.kind != "model" and template != SUMMARY:
-        return CaptureContext(run, run.report)
+        return CaptureContext(run, run.report, options)
     if template in _WITHOUT_ANALYTIC and _is_left_out(run):
-        return CaptureContext(run, None)
+        return CaptureContext(run, None, options)
     if run.report is None:
         run.demand(ANALYTIC_REPORT)
         raise MissingError(f"run {run.path} has no analytic/report.json", fix=_how_to_estimate(run))
-    return ReportContext(run, run.report)
+    return ReportContext(run, run.report, options)
+
+
+def model_options(index: RunIndex) -> type[Options] | None:
+    """Return the options of a run's model; None where no active plugin provides it, or the run is of none."""
+    from perfkit_core.registry import registry
+
+    try:
+        return registry().model(index.model).options if index.model else None
+    except PerfkitError:  # the page does without: it then names no other value of an option
+        return None
 
 
 def _is_left_out(run: Run) -> bool:

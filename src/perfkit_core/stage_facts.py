@@ -50,6 +50,7 @@ class StageFacts(NamedTuple):
         use: Utilisation; None where no peak is known.
         busy: Part of the time in which a kernel runs, as measured: beyond 1 the profile and the times disagree; None
             without a profile of a GPU.
+        host: Seconds in which the host was inside it, as recorded; None where the profiler does not tell.
         kernels: Kernels of one instance; None without a profile of a GPU.
         launches: API calls that launch them, of one instance; None where the profiler does not tell.
         kinds: Kernels by what they do, most time first; empty without a profile of a GPU.
@@ -71,6 +72,7 @@ class StageFacts(NamedTuple):
     bytes: int | None
     use: Utilisation | None
     busy: float | None
+    host: float | None
     kernels: float | None
     launches: float | None
     kinds: tuple[KindUse, ...]
@@ -237,6 +239,7 @@ def _facts(path: str, sources: Sources, rows: Mapping[str, RegionRow], factors: 
         bytes=stage.bytes_read + stage.bytes_written if stage else None,
         use=next((one for one in metrics.mfu if one.path == path), None) if metrics else None,
         busy=busy / seconds if on_gpu and busy is not None and seconds and clock != "kernels" else None,
+        host=row.host_time / 1e9 if row is not None and row.host_time is not None else None,
         kernels=kernels / max(1, instances) if on_gpu and not sources.is_sample else None,
         launches=scaled_launches(path, rows, factors) / max(1, instances) if on_gpu and None not in launched else None,
         kinds=_kinds(path, row.domain, seconds, sources, factors) if on_gpu and row is not None else (),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from perfkit_core import rundir
+from perfkit_core.gpu_states import pass_states
 from perfkit_core.rundir import Run
 from perfkit_core.schema.metrics import Metrics
 from perfkit_core.schema.regions import RegionsReport
@@ -18,6 +20,9 @@ from perfkit_core.units import (
     format_number,
     format_time,
 )
+
+_WEIGHTS: Final = "* Weights:"
+"""What the line on weights begins with in ``assumptions.md``."""
 
 
 class SummaryRow(NamedTuple):
@@ -48,6 +53,9 @@ def environment_rows(run: Run, environment: Environment | None) -> Iterator[Summ
         yield from _device_rows(here.device)
     elif run.counters is not None and run.counters.device:
         yield SummaryRow("device", run.counters.device, "counters")
+    for state in pass_states(run):
+        named = f"{state.name}/{rundir.SESSION}" if state.name else rundir.ENVIRONMENT
+        yield SummaryRow(f"GPU, {state.name or 'last pass'}", state.text, named)
     if here is not None:
         yield SummaryRow("python", f"{here.python}, {here.platform}", "env.json")
     report = run.report
@@ -56,6 +64,25 @@ def environment_rows(run: Run, environment: Environment | None) -> Iterator[Summ
             f"{name}={_text(value)}" for name, value in report.parameters.items() if value not in ("", None)
         )
         yield SummaryRow("workload", f"{report.workload}: {values}", "config.yaml")
+    if report is not None and index.kind == "model":
+        yield SummaryRow("rests on", "; ".join(_grounds(run)), rundir.ASSUMPTIONS)
+
+
+def _grounds(run: Run) -> Iterator[str]:
+    """Yield what the figures rest on: weights, whether formulas were verified, and whether memory was measured."""
+    if run.has(rundir.ASSUMPTIONS):
+        lines = (run.path / rundir.ASSUMPTIONS).read_text(encoding="utf-8").splitlines()
+        told = next((line.removeprefix(_WEIGHTS).strip() for line in lines if line.startswith(_WEIGHTS)), "")
+        if told:
+            # Where a checkpoint lies is nobody's business on a page that is passed on.
+            yield f"weights: {'of a checkpoint' if told.startswith('read from ') else told.partition(';')[0]}"
+    if run.verification is None:
+        yield "formulas not verified in this run"
+    else:
+        verdict = "passed" if run.verification.passed else "failed"
+        yield f"formulas compared with the real modules: {verdict}"
+    measured = run.metrics is not None and bool(run.metrics.memory)
+    yield "memory measured" if measured else "memory estimated, not measured"
 
 
 def _text(value: object) -> str:
@@ -65,9 +92,7 @@ def _text(value: object) -> str:
 def _device_rows(device: DeviceRecord) -> Iterator[SummaryRow]:
     gpu = device.gpu
     if gpu is not None:
-        clock = gpu.before.get("sm_clock_mhz")
-        at = f", {clock} MHz before the pass" if clock else ""
-        text = f"{gpu.name}, {format_bytes(gpu.memory_bytes)}, driver {gpu.driver or 'unknown'}{at}"
+        text = f"{gpu.name}, {format_bytes(gpu.memory_bytes)}, driver {gpu.driver or 'unknown'}"
         yield SummaryRow("device", f"{text} ({device.device})", "env.json")
     else:
         yield SummaryRow("device", f"{device.processor or device.device}, {device.threads} threads", "env.json")
@@ -75,15 +100,18 @@ def _device_rows(device: DeviceRecord) -> Iterator[SummaryRow]:
     yield SummaryRow("torch", f"{device.torch}{cuda}", "env.json")
 
 
-def aggregate_rows(run: Run, sources: Mapping[str, str]) -> Iterator[SummaryRow]:
+def aggregate_rows(run: Run, sources: Mapping[str, str], stages: str = "") -> Iterator[SummaryRow]:
     """Yield figures of the whole run: measured ones first, then those of a profile, then those by formula.
 
     Args:
         run: The run.
         sources: Passes by what they measured, as in ``Findings.sources``.
+        stages: Time of all stages and what it rests on, where it was scaled; empty where it was not.
     """
     if run.metrics is not None:
         yield from _measured_rows(run.metrics, sources["times"])
+    if stages:
+        yield SummaryRow("time of all stages", stages, sources["kernels"])
     if run.profile is not None:
         yield from _profile_rows(run.profile, sources["kernels"])
     report = run.report

@@ -6,16 +6,16 @@ here. Names of regions stand in the text as they are: templates make them safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from perfkit_core.counter_use import ALL_SHOWN, has_places
+from perfkit_core.counter_use import ALL_SHOWN, Counted, has_places
 from perfkit_core.kernel_kinds import HEAVY
 from perfkit_core.kernel_use import KindUse, Peaks
+from perfkit_core.rulers import MORE, Ruler, ruler_of
 from perfkit_core.schema.counters import CountersReport
-from perfkit_core.schema.metrics import Metrics
 from perfkit_core.stage_facts import StageFacts, Whole
-from perfkit_core.stage_limits import WAITING, Limit, limit_of, many, seconds_text, waits_text, whole_name, whole_text
+from perfkit_core.stage_limits import WAITING, Limit, limit_of, many, seconds_text, waits_text, whole_name
 from perfkit_core.stage_table import LAUNCH_COST, NEAR_PEAK
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_ms, format_share, format_time
 
@@ -34,8 +34,8 @@ FEW_RUNS: Final = 3
 DISAGREE: Final = 1.05
 """Kernel time of a profile over the unprofiled time, from which on the two are said to disagree."""
 
-MORE: Final = 2.0
-"""FLOPs executed by those needed, from which on that is said: beneath that counters and formulas agree well enough."""
+SMALL: Final = 0.01
+"""Part of the run's time below which a stage gets one line."""
 
 
 class Takeaway(NamedTuple):
@@ -56,6 +56,10 @@ class Takeaway(NamedTuple):
 
 def takeaway(stage: StageFacts, whole: Whole, peaks: Peaks, counters: CountersReport | None) -> Takeaway:
     """Return what to take away of a stage."""
+    if stage.seconds and stage.share < SMALL:
+        # What it could gain is next to nothing: report.md has the rest.
+        time = next(_time(stage, whole), "")
+        return Takeaway(stage.path, limit_of(stage), f"{headline(stage)}: {time}", ())
     evidence = [*_time(stage, whole), *_waiting(stage), *_kinds(stage), *_floor(stage, peaks)]
     evidence += [*_counted(stage, counters), *_doubts(stage)]
     return Takeaway(stage.path, limit_of(stage), headline(stage), tuple(evidence))
@@ -66,7 +70,8 @@ def headline(stage: StageFacts) -> str:
     if limit_of(stage) in WAITING:
         return waits_text(stage)
     heavy = [use for use in stage.kinds if set(use.members) & set(HEAVY) and use.share >= NOTICED]
-    known = [f"{use.kind} {_nearness(use)} ({_of_peak(use)})" for use in heavy if use.peak_share is not None][:2]
+    rulers = [(use, ruler) for use in heavy if (ruler := ruler_of(use)) is not None][:2]
+    known = [f"{use.kind} {_nearness(ruler)} ({ruler.text})" for use, ruler in rulers]
     busy = "" if stage.busy is None else f"keeps the GPU busy {_part_of_time(_capped(stage.busy))}"
     if known:
         return f"{busy}, with {' and '.join(known)}" if busy else f"has {' and '.join(known)}"
@@ -87,30 +92,12 @@ def headline(stage: StageFacts) -> str:
     return _uncounted(stage)
 
 
-def point(facts: Sequence[StageFacts], whole: Whole) -> str:
-    """Return the one sentence to repeat: which stage takes the most time and what limits it; empty without stages."""
-    if not facts:
-        return ""
-    if whole.seconds:
-        largest = max(facts, key=lambda one: one.seconds)
-        outside = _outside(facts, whole)
-        if outside > largest.seconds:
-            return (
-                f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage; of the "
-                f"stages {largest.path} takes most, {format_share(largest.share)}, and {headline(largest)}."
-            )
-        return f"{largest.path} takes {format_share(largest.share)} of {whole_text(whole)} and {headline(largest)}."
-    total = sum(one.flops or 0 for one in facts)
-    largest = max(facts, key=lambda one: one.flops or 0)
-    return (
-        f"By count {largest.path} needs {format_share((largest.flops or 0) / total if total else 0.0)} of the run's "
-        f"{format_flops(total)}; nothing was timed in this run."
-    )
+def is_cold(stage: StageFacts) -> bool:
+    """Whether the first of several calls may have been recorded without a warm-up, which only perfkit's own runs have.
 
-
-def _outside(facts: Sequence[StageFacts], whole: Whole) -> float:
-    """Return the seconds of the whole outside of every stage, where it is known to be more than these."""
-    return whole.seconds - sum(one.seconds for one in facts) if whole.kind in ("timeline", "sample") else 0.0
+    Libraries are loaded and memory is had in it, and nothing in the profile tells its time from the others'.
+    """
+    return stage.clock == "timeline" and stage.flops is None and stage.instances > 1
 
 
 def _part_of_time(part: float) -> str:
@@ -123,6 +110,8 @@ def _time(stage: StageFacts, whole: Whole) -> Iterator[str]:
     loop = ""
     if stage.instances > 1:
         loop = f", {stage.instances} x {format_ms(1e3 * stage.seconds / stage.instances)} {stage.an_each}"
+        if is_cold(stage):
+            loop += " on average, the start-up of the first included"
     if stage.largest_part is not None:
         loop += f"; {format_share(stage.largest_part[1])} of it in {stage.largest_part[0]}"
     yield f"{seconds_text(stage.seconds)}, {format_share(stage.share)} of {whole_name(whole)}{loop}"
@@ -150,11 +139,15 @@ def _kinds(stage: StageFacts) -> Iterator[str]:
         if use.flops:
             text += f", {format_flops(use.flops_per_s)}/s of useful work"
         by_formula = use.compute_seconds is not None or use.memory_seconds is not None
-        if by_formula and use.peak_share is not None:
-            text += f", {_nearness(use)}: {_of_peak(use)}"
-        if use.counted.parts:
-            near = f"{_nearness(use)}, at " if not by_formula and use.peak_share is not None else ""
-            text += f"; by hardware counters{use.counted.of_text} {near}{counted_text(use)}"
+        ruler = ruler_of(use)
+        cycles = ruler is not None and ruler.by == "cycles"
+        if (by_formula or cycles) and ruler is not None:
+            text += f", {_nearness(ruler)}: {ruler.text}"
+        if cycles:
+            text += ", by hardware counters"
+        elif use.counted.parts:
+            near = f"{_nearness(ruler)}, at " if not by_formula and ruler is not None else ""
+            text += f"; {counters_name(use.counted)} {near}{counted_text(use)}"
         yield text
     if stage.operators:
         yield ", ".join(f"{name} takes {format_share(part)} of its processor time" for name, part in stage.operators)
@@ -165,6 +158,13 @@ def _part(stage: StageFacts, use: KindUse) -> float:
     if stage.is_stretched:
         return use.seconds / stage.kernel_seconds if stage.kernel_seconds else 0.0
     return use.share
+
+
+def counters_name(found: Counted) -> str:
+    """Return what figures of counters are by, and of which part of the kernels' time where that is not all."""
+    if found.covered >= ALL_SHOWN:
+        return "by hardware counters"
+    return f"by hardware counters, which cover {format_share(found.covered)} of these kernels' time:"
 
 
 def counted_text(use: KindUse) -> str:
@@ -181,6 +181,9 @@ def _floor(stage: StageFacts, peaks: Peaks) -> Iterator[str]:
         return
     text = f"at the device's peaks it would take {format_ms(1e3 * use.floor_seconds)}, "
     text += f"{stage.seconds / use.floor_seconds:.3g} times less"
+    if limit_of(stage) in WAITING and stage.kernel_seconds:
+        left = f"without waiting, its kernels as they are, {seconds_text(stage.kernel_seconds)}, "
+        text = f"{left}{stage.seconds / stage.kernel_seconds:.3g} times less; {text}"
     ideal = use.mfu * use.seconds
     if ideal and stage.intensity is not None:
         ridge = use.flops / ideal / rate
@@ -201,7 +204,9 @@ def _counted(stage: StageFacts, counters: CountersReport | None) -> Iterator[str
         # That is told from idle time, of which the headline has more to say.
         yield f"{text} were read"
     else:
-        yield f"{text}: {found.bound} ({found.reason})" if found.reason else f"{text}: {found.bound}"
+        # One clause says what it is told from; report.md has all of them.
+        reason = found.reason.partition("; ")[0]
+        yield f"{text}: {found.bound} ({reason})" if reason else f"{text}: {found.bound}"
 
 
 def _doubts(stage: StageFacts) -> Iterator[str]:
@@ -233,19 +238,6 @@ def open_question(stage: StageFacts) -> str:
     return f"how near {' and '.join(kinds)} of {stage.path} come to the device's peaks" if kinds else ""
 
 
-def doubts(metrics: Metrics | None, facts: Sequence[StageFacts], whole: Whole) -> Iterator[str]:
-    """Yield what makes the times of a whole run doubtful, with its figure."""
-    outside = _outside(facts, whole)
-    if outside and outside >= NOTICED * whole.seconds:
-        yield f"{format_share(outside / whole.seconds)} of {whole_text(whole)} are outside of every stage"
-    if metrics is None:
-        return
-    run = metrics.aggregates.run_ms
-    if run.scaled_from is not None and run.scaled_to is not None:
-        yield f"{run.scaled_from} of {run.scaled_to} iterations of long loops were measured, and their times scaled"
-    yield from metrics.warnings
-
-
 def _uncounted(stage: StageFacts) -> str:
     parts = []
     if stage.flops and stage.seconds:
@@ -257,18 +249,8 @@ def _uncounted(stage: StageFacts) -> str:
     return "needs " + " and ".join(parts) if parts else f"was entered {stage.instances} times"
 
 
-def _of_peak(use: KindUse) -> str:
-    """Return the part of the peak that limits some kernels, and that peak."""
-    part = format_share(use.peak_share or 0.0)
-    if use.is_compute and use.peak_flops_per_s is not None:
-        return f"{part} of the {' and '.join(use.dtypes[:2])} peak of {format_flops(use.peak_flops_per_s)}/s"
-    if use.is_compute:
-        return f"{part} of {use.counted.arithmetic}"
-    return f"{part} of peak memory bandwidth"
-
-
-def _nearness(use: KindUse) -> str:
-    return "near peak" if (use.peak_share or 0.0) >= NEAR_PEAK else "far from peak"
+def _nearness(ruler: Ruler) -> str:
+    return "near peak" if ruler.share >= NEAR_PEAK else "far from peak"
 
 
 def _capped(value: float | None) -> float:

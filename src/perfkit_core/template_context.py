@@ -16,6 +16,7 @@ from perfkit_core import __version__, rundir, units
 from perfkit_core.families import Family, families
 from perfkit_core.findings import Findings
 from perfkit_core.hotspots import rank
+from perfkit_core.options import Options
 from perfkit_core.rundir import Run
 from perfkit_core.schema.analysis import Hotspots
 from perfkit_core.schema.analytic import AnalyticReport, StageRecord
@@ -69,6 +70,7 @@ class ReportContext:
     # Private: a template must not reach the path object, whose methods change files.
     _source: Run
     analytic: AnalyticReport
+    _options: type[Options] | None = None
 
     @cached_property
     def title(self) -> str:
@@ -119,7 +121,7 @@ class ReportContext:
     @cached_property
     def findings(self) -> Findings:
         """What the run's data say: the bottleneck, takeaways of the stages, recommendations."""
-        return Findings(self._source)
+        return Findings(self._source, self._options)
 
     @cached_property
     def measured(self) -> tuple[MeasuredRow, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from perfkit_core.counter_use import counted
+from perfkit_core.counter_use import ALL_SHOWN, Counted, counted
 from perfkit_core.kernel_kinds import kind_of
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.schema.counters import CounterKernel, CountersReport
 from perfkit_core.schema.regions import RegionsReport
+from perfkit_core.units import format_share
 
 TOP: Final = 6
 """Operators and kernels that the page shows."""
@@ -21,7 +22,7 @@ class OperatorLine(NamedTuple):
 
     Attributes:
         name: Its name.
-        calls: How often it was called in the profiled run.
+        calls: How often it is called in a whole run, loops scaled.
         time_ns: Its own time in a whole run, loops scaled: on the device where anything ran on one, else on the
             processor.
         share: Part of the time of all operators, 0 to 1.
@@ -40,7 +41,7 @@ class KernelLine(NamedTuple):
         readable: A short name.
         library: Library that it is of; empty when its name does not tell.
         kind: What it does, told from its name.
-        calls: How often it ran in the profiled run.
+        calls: How often it runs in a whole run, loops scaled.
         total_ns: Time of all of them in a whole run, loops scaled, in nanoseconds.
         share: Part of the time of everything on the devices, 0 to 1.
         peak_share: Part of the peak that it comes nearest to, by hardware counters; None without them.
@@ -66,15 +67,16 @@ def operator_lines(profile: RegionsReport | None, factors: Mapping[str, float]) 
     """
     rows = profile.operators if profile else ()
     on_device = any(row.self_device_time for row in rows)
-    calls: Counter[str] = Counter()
+    calls: defaultdict[str, float] = defaultdict(float)
     merged: defaultdict[str, float] = defaultdict(float)
     for row in rows:
-        calls[row.name] += row.calls
+        factor = factors.get(row.region, 1.0)
+        calls[row.name] += row.calls * factor
         own = row.self_device_time if on_device else row.self_cpu_time
-        merged[row.name] += own * factors.get(row.region, 1.0)
+        merged[row.name] += own * factor
     whole = sum(merged.values())
     ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))[:TOP]
-    return tuple(OperatorLine(name, calls[name], time, time / whole if whole else 0.0) for name, time in ranked)
+    return tuple(OperatorLine(name, round(calls[name]), time, time / whole if whole else 0.0) for name, time in ranked)
 
 
 def kernel_lines(
@@ -87,11 +89,12 @@ def kernel_lines(
         factors: By how much the time in a region is multiplied to be of a whole run.
         counters: What hardware counters say of kernels.
     """
-    calls: Counter[tuple[str, str]] = Counter()
+    calls: defaultdict[tuple[str, str], float] = defaultdict(float)
     merged: defaultdict[tuple[str, str], float] = defaultdict(float)
     for row in profile.kernels if profile else ():
-        calls[row.name, row.kind] += row.calls
-        merged[row.name, row.kind] += row.total_ns * factors.get(row.region, 1.0)
+        factor = factors.get(row.region, 1.0)
+        calls[row.name, row.kind] += row.calls * factor
+        merged[row.name, row.kind] += row.total_ns * factor
     whole = sum(merged.values())
     ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))[:TOP]
     short = readable_names(name for name, kind in merged if kind == "kernel")
@@ -101,7 +104,7 @@ def kernel_lines(
             readable=short.get(name, name),
             library=library_of(name) if kind == "kernel" else "",
             kind=kind_of(name, kind),
-            calls=calls[name, kind],
+            calls=round(calls[name, kind]),
             total_ns=time,
             share=time / whole if whole else 0.0,
             peak_share=nearest.get(name, (None, ""))[0],
@@ -118,5 +121,11 @@ def _nearest_peaks(counters: CountersReport | None, factors: Mapping[str, float]
         named[one.name].append(one)
     found = {name: counted(rows, factors) for name, rows in named.items()}
     return {
-        name: (one.nearest[0], one.nearest[1] + one.of_text) for name, one in found.items() if one.nearest is not None
+        name: (one.nearest[0], one.nearest[1] + _coverage(one))
+        for name, one in found.items()
+        if one.nearest is not None
     }
+
+
+def _coverage(found: Counted) -> str:
+    return "" if found.covered >= ALL_SHOWN else f" (counters cover {format_share(found.covered)} of its time)"

@@ -43,8 +43,8 @@ def test_the_sections_come_in_order_and_the_point_comes_first() -> None:
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
     assert text.splitlines()[0] == "# m v w"
     assert text.splitlines()[2] == (
-        "**decode takes 90.0 % of the run's 10.00 s and waits for launches: a kernel runs in 20.0 % of its time, "
-        "2000 kernels a step.**"
+        "**decode takes 90.0 % of the run's 10.00 s (± 100.0 ms, 95 % interval, 3 runs) and waits for launches: a "
+        "kernel runs in 20.0 % of its time, 2000 kernels a step.**"
     )
     assert len(text.splitlines()) <= 120
 
@@ -61,7 +61,7 @@ def test_a_stage_that_waits_is_told_from_one_that_computes() -> None:
     assert first.saves_seconds == first.at_most_seconds == pytest.approx(7.2)
     assert first.speedup == pytest.approx(10 / 2.8)
     assert "--set compile=reduce-overhead" in first.measure
-    assert first.effort == "one option"
+    assert first.effort == "one option of the model, compile=reduce-overhead"
     computing = Findings(run_of(busy()))
     assert not any("less often" in one.what for one in computing.all_recommendations)
 
@@ -75,7 +75,7 @@ def test_a_compiled_stage_that_still_waits_is_not_told_to_turn_the_option_on() -
     first = Findings(run_of(waiting(), parameters={"compile": "default"})).recommendations[0]
     assert "compile=default is on" in first.what
     assert "--set" not in first.measure
-    assert first.effort == "a change of code"
+    assert first.effort == "a change of code: no option of the model makes it"
 
 
 def test_attention_and_matrix_products_are_held_against_the_peak_apart() -> None:
@@ -112,14 +112,14 @@ def test_light_kernels_are_fused_where_they_take_long_and_cost_their_time_at_mos
     assert not any(one.what.startswith("fuse") for one in Findings(run_of(busy(light=0.15))).recommendations)
 
 
-def test_a_loop_that_reads_much_and_computes_little_is_batched() -> None:
+def test_a_loop_that_reads_much_and_computes_little_is_told_to_read_less() -> None:
     moved = {"linear": round(1.2 * BANDWIDTH)}
     stages = {"decode": Work(4.0, {PRODUCT: 3.9}, steps=50, flops={"linear": 10**12}, nbytes=moved)}
     found = Findings(run_of(stages)).recommendations
     less = next(one for one in found if one.what.startswith("move fewer bytes a step in decode"))
     assert less.saves_seconds == pytest.approx(0.6)
     assert less.at_most_seconds == pytest.approx(1.2)
-    assert "--set batch_size=2" in less.measure
+    assert "batch" not in less.what + less.measure
     stages["decode"].flops = {"linear": round(1.5 * PEAK)}
     assert not any("fewer bytes" in one.what for one in Findings(run_of(stages)).recommendations)
 
@@ -193,7 +193,7 @@ def test_hardware_counters_are_evidence() -> None:
     )
     speed = next(one for one in found.recommendations if "attention" in one.what)
     counted = "62.5 % of peak arithmetic, 12.5 % of peak memory bandwidth"
-    assert f"by hardware counters at {counted}" in speed.evidence
+    assert f"by hardware counters {counted}" in speed.evidence
     assert any(line.startswith("attention:") and line.endswith(counted) for line in found.takeaways[0].evidence)
     assert [one.peak_share for one in found.kernels if one.kind == "attention"] == [0.625]
     assert "counters" not in found.missing
@@ -238,7 +238,8 @@ def test_kernels_and_operators_count_as_often_as_the_whole_run_has_them() -> Non
         ("matrix products", 2.5), ("element-wise", 0.3)
     ]  # fmt: skip
     assert found.operators[0].time_ns == pytest.approx(1.5e9)
-    assert found.operators[0].calls == 1
+    assert found.operators[0].calls == 25, "calls have the scale of the times: 4 of 100 steps were recorded"
+    assert [one.calls for one in found.kernels][1] == 1000 * 100
 
 
 def test_every_run_gets_the_page_and_lists_it(tiny) -> None:

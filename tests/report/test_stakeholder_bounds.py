@@ -81,7 +81,9 @@ def test_no_figure_is_fixed_text(factor: float) -> None:
     """Every figure of the point is one of the data: scaled times give scaled figures."""
     stages = {"decode": Work(9.0 * factor, {PRODUCT: 1.8 * factor}, steps=100, seen=4, count=4000)}
     figures = re.findall(r"\d[\d.]*", Findings(run_of(stages)).point)
-    assert figures == ["100.0", f"{9 * factor:.3f}" if factor == 1 else f"{9 * factor:.2f}", "20.0", "4000"]
+    half = f"{90 * factor:.2f}" if factor == 1 else f"{90 * factor:.1f}"
+    seconds = f"{9 * factor:.3f}" if factor == 1 else f"{9 * factor:.2f}"
+    assert figures == ["100.0", seconds, half, "95", "3", "20.0", "4000"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_kernel_counts_in_each_stage_by_what_it_did_there() -> None:
     near = counter(PRODUCT, "prefill", 1.0, peak_share=0.9, compute_share=0.8, dram_share=0.1)
     far = counter(PRODUCT, "decode/step", 0.06, peak_share=0.01, compute_share=0.02, dram_share=0.3)
     run = run_of(decoding(), counters=[near, far])
-    assert "90.0 % of peak arithmetic, 80.0 % of the SMs' peak, 10.0 %" in evidence(run, "prefill")
+    assert "near peak: 80.0 % of the SMs' peak, 70.0 % of the bfloat16 peak" in evidence(run, "prefill")
     assert "1.0 % of peak arithmetic, 2.0 % of the SMs' peak, 30.0 %" in evidence(run, "decode")
 
 
@@ -123,10 +123,11 @@ def test_what_was_measured_of_few_kernels_is_not_said_of_all(share: float, tells
     run = run_of(decoding(), counters=rows, metrics=False, idle=True, kind="command")
     line = next(one for one in evidence(run, "decode").splitlines() if "matrix" in one)
     nearness = "far from peak, at " if tells else ""
-    assert f"by hardware counters (of {100 * share:.1f} % of it) {nearness}7.0 % of peak arithmetic" in line
+    cover = f"which cover {100 * share:.1f} % of these kernels' time"
+    assert f"by hardware counters, {cover}: {nearness}7.0 % of peak arithmetic" in line
     use = next(one for one in Findings(run).stages[1].kinds if one.kind == "matrix products")
     assert (use.floor_seconds is not None) is tells
-    assert f"of peak arithmetic (of {100 * share:.1f} % of it) |" in render(run, template=PAGE)
+    assert f"of peak arithmetic (counters cover {100 * share:.1f} % of its time) |" in render(run, template=PAGE)
     of_model = evidence(run_of(decoding(), counters=rows), "decode")
     assert ("times the FLOPs that are needed" in of_model) is tells
 
@@ -152,14 +153,16 @@ def test_waiting_on_a_profilers_timeline_is_no_promise() -> None:
     assert all("stretches" in line for line in lines), lines
     first = next(line for line in lines if line.startswith("First"))
     assert "At best decode takes 1.800 s, all that its kernels need, instead of at most 9.000 s, which" in first
-    assert first.endswith("`perfkit run --config config.yaml --backend wall_clock --out BASE` tells how much.")
+    timer = "`perfkit run --config config.yaml --backend wall_clock --out BASE`"
+    assert f"Not timed without a profiler: {timer} does that and makes `BASE`" in text
     assert "matrix products: 83.3 % of its kernel time" in text
 
 
 def test_with_unprofiled_times_the_statement_is_full() -> None:
     text = render(run_of(decoding(), idle=True), template=PAGE)
     assert "a kernel runs in 20.0 % of its time, 2000 launches a step.**" in text
-    assert "Saves at most 7.200 s of the run's 10.00 s (72.0 %), 3.57 times as fast at best." in text
+    bound = "Saves at most 7.200 s of the run's 10.00 s (72.0 %) while its kernels stay as they are, 3.57 times as fast"
+    assert f"{bound} at best." in text
     assert "stretches" not in text
 
 
@@ -201,12 +204,12 @@ def test_shares_are_of_the_whole_timeline_where_all_of_it_was_recorded() -> None
     run = run_of(sleeping(), metrics=False, idle=True, outside=30.0, kind="command")
     text = render(run, template=PAGE)
     assert (
-        "**75.0 % of the 40.00 s on the profiler's timeline are outside of every stage; of the stages train takes most,"
-        " 25.0 %, and waits" in text
+        "**75.0 % of the 40.00 s on the profiler's timeline are outside of what the kernels of any stage span; of the "
+        "stages train takes most, 25.0 %, and waits" in text
     )
     near = render(run_of(sleeping(), metrics=False, idle=True, outside=9.0, kind="command"), template=PAGE)
     assert "**train takes 52.6 % of the 19.00 s on the profiler's timeline and" in near
-    assert "- 75.0 % of the 40.00 s on the profiler's timeline are outside of every stage" in text
+    assert "- 75.0 % of the 40.00 s on the profiler's timeline are outside of what the kernels of any" in text
     assert "| GPU idle as recorded | 38.00 s of 40.00 s |" in text
 
 
