@@ -22,7 +22,17 @@ DEVICE = DeviceSpec(
 )
 
 
-def kernel(region: str, name: str, calls: int, time: int, *, grid: str = GRID, domain: str = "perfkit") -> KernelRow:
+def kernel(
+    region: str,
+    name: str,
+    calls: int,
+    time: int,
+    *,
+    grid: str = GRID,
+    domain: str = "perfkit",
+    shortest: int | None = None,
+    median: int | None = None,
+) -> KernelRow:
     """Return a row of a kernel in a region; empty outside all."""
     return KernelRow(
         region=region,
@@ -34,6 +44,8 @@ def kernel(region: str, name: str, calls: int, time: int, *, grid: str = GRID, d
         block=BLOCK,
         calls=calls,
         total_ns=time,
+        shortest_ns=shortest,
+        median_ns=median,
     )
 
 

@@ -110,6 +110,51 @@ def test_regions_of_the_same_family_come_before_others_that_took_the_same_time()
     assert values(found, "layers.1/down") == {"lts__t_bytes.sum": 7.0}
 
 
+def test_one_launch_stands_for_no_other_where_launches_in_its_region_differ() -> None:
+    """A first chunk of a video is smaller than the others: the same kernel, the same grid, less work."""
+    names = ("vae/resnets.0", "vae/resnets.1")
+    rows = [kernel(name, "k", 21, 268_000_000, shortest=3_250_000, median=13_300_000) for name in names]
+    even = kernel("vae/resnets.2", "k", 20, 268_000_000, shortest=13_000_000, median=13_300_000)
+    found = joined(
+        measured([("k", {"lts__t_bytes.sum": 7.0})], time=13_300_000, regions=[names[0]]), timeline([*rows, even])
+    )
+    assert [(one.calls, one.measured_calls) for one in found.kernels] == [(42, 0), (20, 1)]
+    assert found.kernels[0].reason == (
+        "its launches differ in time: shortest 3.250 ms, median 13.30 ms, mean 12.76 ms; "
+        "counters of one stand for no other"
+    )
+    assert values(found, "vae") == {"lts__t_bytes.sum": 140.0}
+    assert next(one for one in found.regions if one.path == "vae").measured_share == pytest.approx(1 / 3)
+    assert found.notes[0].startswith(
+        "1 of 2 kernels was measured on some of their launches, which differ in time, 66.7 % of the kernel time"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shortest", "median", "mean", "stands"),
+    [(9_000, 13_000, 13_000, True), (8_000, 13_000, 13_000, False), (13_000, 13_000, 16_000, True),
+     (13_000, 13_000, 17_000, False), (3_000, 9_900, 10_500, True), (None, None, 13_000, True)],
+)  # fmt: skip
+def test_noise_makes_launches_slower_never_faster(
+    shortest: int | None, median: int | None, mean: int, stands: bool
+) -> None:
+    rows = [kernel("a", "k", 100, 100 * mean, shortest=shortest, median=median)]
+    found = joined(measured([("k", {})], time=13_000, regions=["a"]), timeline(rows))
+    assert bool(found.kernels[0].measured_calls) is stands
+
+
+def test_launches_that_differ_as_all_in_their_region_do_stand_for_them() -> None:
+    """The whole region was measured: a product there and back, one of them twice as long, one grid."""
+    rows = [kernel(f"layers.{number}/mlp", "k", 2, 300_000, shortest=100_000, median=100_000) for number in (0, 1)]
+    taken = [(102_000, 1.0), (204_000, 2.0)]
+    results = [measured([("k", {})], time=time, regions=["layers.0/mlp"]).results[0] for time, _ in taken]
+    metric = {"name": "lts__t_bytes.sum", "unit": "", "values": [value for _, value in taken]}
+    found = joined(Counters(profiler="p", results=results, metrics=[metric], rules=[]), timeline(rows))
+    assert values(found, "layers.1/mlp") == {"lts__t_bytes.sum": 3.0}
+    half = joined(Counters(profiler="p", results=results[:1], metrics=[metric | {"values": [1.0]}]), timeline(rows))
+    assert half.kernels[0].measured_calls == 0
+
+
 def test_several_measurements_of_one_kernel_count_as_their_mean() -> None:
     found = joined(
         measured([("k", {"lts__t_bytes.sum": 7.0}), ("k", {"lts__t_bytes.sum": 9.0})]),
@@ -126,7 +171,7 @@ def test_another_geometry_is_another_kernel() -> None:
     assert "1 of 2 kernels was not measured, 75.0 % of the kernel time" in found.notes
     elsewhere = joined(measured([("k", {})], grid="7,1,1"), profile)
     assert any("Measured launches of no kernel" in note and note.endswith(": 1, of k") for note in elsewhere.notes)
-    assert elsewhere.regions[0].note == "None of its kernels was measured."
+    assert elsewhere.regions[0].note == "Not measured."
 
 
 def test_names_as_pytorchs_profiler_writes_them_are_found() -> None:
@@ -241,10 +286,15 @@ def test_bounds(compute: float, memory: float, bound: str) -> None:
 
 
 def test_a_region_whose_gpu_is_idle_waits_for_launches() -> None:
-    profile = timeline([kernel("a", "k", 1, 70)], idle=30)
+    profile = timeline([kernel("a", "k", 3, 70)], idle=30)
     found = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile)
     assert (found.regions[0].bound, found.kernels[0].bound) == ("launch", "compute")
-    assert found.regions[0].reason == "the GPU did nothing for 30.0 % of its time (from 30 % on)"
+    assert found.regions[0].reason == (
+        "the GPU did nothing for 30.0 % of its time on the timeline (from 30 % on), which its profiler stretches: "
+        "without it the GPU waits less"
+    )
+    few = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), timeline([kernel("a", "k", 2, 70)], idle=30))
+    assert few.regions[0].bound == "compute"  # it lies around the two
     busier = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile, Thresholds(launch_idle=0.31))
     assert busier.regions[0].bound == "compute"
 
@@ -254,6 +304,16 @@ def test_what_was_not_measured_is_not_assumed() -> None:
     (region,) = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), profile).regions
     assert (region.measured_share, region.kernel_count, region.total_ms) == (0.6, 2, 1e-4)
     assert region.reason.endswith("of the 60.0 % of its kernel time that has counters")
+
+
+def test_too_little_measured_gives_no_verdict() -> None:
+    profile = timeline([kernel("a", "k", 1, 49), kernel("a", "other", 1, 51)])
+    found = measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})])
+    (region,) = joined(found, profile).regions
+    assert (region.bound, region.efficiency.compute_share) == ("unknown", 0.9)
+    assert region.reason == "only 49.0 % of its kernel time has counters (a verdict takes 50 %)"
+    report = joined(found, profile, Thresholds(least_measured=0.49))
+    assert (report.regions[0].bound, report.thresholds.least_measured) == ("compute", 0.49)
 
 
 def test_regions_without_kernels_are_there_with_a_note() -> None:
@@ -281,6 +341,72 @@ def test_a_range_measured_as_a_whole_is_never_added_to_kernels() -> None:
     (region,) = joined(found, timeline([kernel("a", "k", 2, 20)])).regions
     assert (region.range_ns, region.inclusive_ns, region.measured_share) == (5000.0, 20, 0.0)
     assert [(one.of, one.value) for one in region.metrics] == [("range", 3.0)]
+
+
+def ranged(time: int, metrics: dict[str, float], *, count: int = 1) -> Counters:
+    """Return a range ``a`` that was replayed as a whole."""
+    units = {"dram__bytes.sum": "byte"}
+    return Counters(
+        profiler="p",
+        results=[
+            Result(number=0, name="range", duration_ns=time, is_kernel=False, stacks={"perfkit": ("a",)})
+        ] * count,
+        metrics=[
+            {"name": name, "unit": units.get(name, "%" if "pct" in name else ""), "values": [value] * count}
+            for name, value in {**metrics, "device__attribute_display_name": "Lab GPU"}.items()
+        ],
+    )  # fmt: skip
+
+
+def whole(time: int, flops: float, traffic: float) -> CountersReport:
+    """Return the report of a range with a kernel of 20 µs, half of it in a region inside."""
+    shares = {COMPUTE: 5.0, MEMORY: 4.0, OCCUPANCY: 3.0, DRAM: 1.0}
+    metrics = {f"{TENSOR}bf16_dst_fp32.sum": flops, "dram__bytes.sum": traffic} | shares
+    profile = timeline([kernel("a", "k", 1, 10_000), kernel("a/b", "m", 1, 10_000)])
+    return joined(ranged(time, metrics), profile)
+
+
+def test_counts_of_a_range_replayed_as_a_whole_are_by_the_time_of_its_kernels() -> None:
+    """The made-up GPU does 100 TFLOP/s and 1 TB/s: 2 GFLOP and 20 MB take 20 µs."""
+    report = whole(300_000, 1.6e9, 2e6)
+    region, child = report.regions
+    assert (region.bound, region.range_ns, region.measured_share) == ("compute", 300_000, 0)
+    assert region.efficiency.peak_share == pytest.approx(0.8)
+    assert region.efficiency.flops_per_s == pytest.approx(80e12)
+    assert region.efficiency.dram_share == pytest.approx(0.1)
+    assert (region.efficiency.compute_share, region.efficiency.occupancy) == (None, None)
+    assert "kernels ran for 20.00 µs of the 300.0 µs range; its percentages are of the whole range" in region.reason
+    assert region.note.startswith("Its range was replayed as a whole, and measured once: ")
+    assert (child.bound, child.note) == ("unknown", "Inside a, whose range was measured as a whole.")
+    assert child.reason == "it is inside a, whose range was measured as a whole"
+    assert {one.reason for one in report.kernels} == {"it ran inside a range measured as a whole"}
+    assert report.notes == (
+        "2 of 2 kernels ran inside ranges measured as a whole, 100.0 % of the kernel time: they have no counters of "
+        "their own",
+        "Ranges or graphs measured as a whole: 1; their times are no kernel times",
+    )
+    assert whole(300_000, 0.2e9, 18e6).regions[0].bound == "memory"
+
+
+def test_a_long_range_whose_counts_reach_no_peak_tells_nothing() -> None:
+    region = whole(300_000, 0.2e9, 2e6).regions[0]
+    assert region.bound == "unknown"
+    assert region.reason.startswith("kernels ran for 20.00 µs of the 300.0 µs range; its percentages are of the whole")
+
+
+def test_percentages_of_a_range_that_is_hardly_longer_than_its_kernels_count() -> None:
+    region = whole(26_000, 0.2e9, 2e6).regions[0]
+    assert (region.bound, region.efficiency.compute_share) == ("latency", 0.05)
+    assert whole(26_100, 0.2e9, 2e6).regions[0].bound == "unknown"
+
+
+def test_flops_by_time_and_their_part_of_the_peak_are_of_the_same_flops() -> None:
+    counts = {f"smsp__sass_thread_inst_executed_op_{one}_pred_on.sum": 1e6 for one in ("ffma", "fadd", "fmul")}
+    metrics: dict[str, float | str | None] = {"device__attribute_display_name": "Lab GPU", **ALL_TENSOR, **counts}
+    metrics[f"{TENSOR}bf16_dst_fp32.sum"] = 6e7
+    (found,) = joined(measured([("k", metrics)]), timeline([kernel("a", "k", 1, 1000)])).kernels
+    assert found.efficiency.flops_per_s == pytest.approx(6e13)
+    assert found.efficiency.peak_share == pytest.approx(6e13 / 100e12)
 
 
 PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)

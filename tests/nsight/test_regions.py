@@ -260,6 +260,17 @@ def test_kernels_are_told_apart_by_region_device_and_geometry(recording: Recordi
     assert {row.block for row in rows} == {"256,1,1"}
 
 
+def test_the_shortest_and_the_median_of_each_kernel_are_kept(recording: Recording, folder: Path) -> None:
+    recording.range("step", 0, 1000)
+    for number, (time, name) in enumerate([(30, "k"), (7, "m"), (10, "k"), (20, "k"), (90, "k"), (1, "m"), (5, "m")]):
+        recording.launch(10 * number, time, number + 1, name=name, short=name)
+    rows = {row.name: row for row in report_of(recording, folder).kernels}
+    assert {name: (row.calls, row.total_ns, row.shortest_ns, row.median_ns) for name, row in rows.items()} == {
+        "k": (4, 150, 10, 20),
+        "m": (3, 13, 1, 5),
+    }
+
+
 def test_a_correlation_is_of_one_process_alone(recording: Recording, folder: Path) -> None:
     recording.range("one", 0, 100)
     recording.range("two", 0, 100, process=2)
@@ -300,7 +311,8 @@ def test_reports_survive_their_file_and_older_files_still_load(recording: Record
     new_in_rows |= {"kernels_per_instance", "launches_per_instance"}
     old = report.as_dict()
     old["regions"] = [{name: row[name] for name in row.keys() - new_in_rows} for row in old["regions"]]
-    old["kernels"] = [{name: row[name] for name in row.keys() - {"domain", "short_name"}} for row in old["kernels"]]
+    new_in_kernels = {"domain", "short_name", "shortest_ns", "median_ns"}
+    old["kernels"] = [{name: row[name] for name in row.keys() - new_in_kernels} for row in old["kernels"]]
     kept = ("kernels", "total_ns", "outside_ns", "unattributed", "copies_time", "copies_outside_time")
     old["totals"] = {name: old["totals"][name] for name in kept}
     loaded = RegionsReport.model_validate(old)

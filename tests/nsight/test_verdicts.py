@@ -143,8 +143,11 @@ def test_a_region_of_kernels_with_different_limits_waits_for_no_latency() -> Non
     assert bound == "balanced"
     assert reason == (
         "compute 50.0 %, memory 50.0 % on average, both below 60 %, but most of its time is in kernels that reach one; "
+        "different kernels are limited by different things, none for 60 % of the time; "
         "kernels by time: 50.0 % compute, 50.0 % memory"
     )
+    assert "different kernels" not in region((80, 10, 60), (10, 80, 40))[1]
+    assert "different kernels" in region((80, 10, 59), (10, 80, 41))[1]
     assert region((80, 10, 60), (10, 80, 40))[0] == "compute"
     assert region((80, 10, 40), (10, 80, 60))[0] == "memory"
 

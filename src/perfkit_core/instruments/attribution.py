@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Any
 
 from perfkit_core.instruments.kernels import Work, device_work, read_trace
@@ -56,7 +57,7 @@ class Attribution:
         self._memory = memory
         self._regions: dict[str, _Region] = defaultdict(_Region)
         self._operators: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
-        self._kernels: dict[tuple[str, int, str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+        self._kernels: dict[tuple[str, int, str, str, str, str], list[int]] = defaultdict(list)
         self._chains: dict[int, tuple[Any, ...]] = {}
         self._outside: Counter[str] = Counter()
 
@@ -119,9 +120,7 @@ class Attribution:
             name = operator.name if operator is not None else _NO_OPERATOR
             self._operators[path, INSIDE if name.startswith(PREFIX) else name][2] += work.duration
             grid, block = self._trace.geometry.get(work.correlation, ("", ""))
-            row = self._kernels[path, work.device, work.kind, work.name, grid, block]
-            row[0] += 1
-            row[1] += work.duration
+            self._kernels[path, work.device, work.kind, work.name, grid, block].append(work.duration)
             if chain:
                 self._place(work, chain)
             elif work.kind == "kernel":
@@ -206,10 +205,18 @@ class Attribution:
         return sorted(rows, key=lambda row: (-row.self_device_time, -row.self_cpu_time, row.region, row.name))
 
     def _kernel_rows(self) -> list[KernelRow]:
-        names = ("region", "device", "kind", "name", "grid", "block", "calls", "total_ns")
+        names = ("region", "device", "kind", "name", "grid", "block")
         rows = [
-            KernelRow.model_validate(dict(zip(names, (*key, *values), strict=True)))
-            for key, values in self._kernels.items()
+            KernelRow.model_validate(
+                {
+                    **dict(zip(names, key, strict=True)),
+                    "calls": len(times),
+                    "total_ns": sum(times),
+                    "shortest_ns": min(times),
+                    "median_ns": median_low(times),
+                }
+            )
+            for key, times in self._kernels.items()
         ]
         return sorted(rows, key=lambda row: (-row.total_ns, row.region, row.name))
 

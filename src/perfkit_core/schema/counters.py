@@ -49,7 +49,8 @@ class RuleMessage(Record):
 class Efficiency(Record):
     """What the counters say in fixed terms: of one run of a kernel, of all runs of a region's measured kernels.
 
-    Null where a metric for it was not collected, or where the device is not known.
+    Of a range replayed as a whole it is of one instance. Null where a metric for it was not collected, or where the
+    device is not known.
     """
 
     dtype: str = Field(default="", description="Element type that most of its arithmetic is in; empty when unknown")
@@ -60,14 +61,25 @@ class Efficiency(Record):
     ridge: float | None = Field(
         default=None, description="Intensity from which on arithmetic limits the device, for that element type"
     )
-    flops_per_s: float | None = Field(default=None, description="All FLOPs by time under the counters, in FLOP/s")
-    peak_share: Share | None = Field(
-        default=None, description="FLOPs of that element type by time, as part of the device's dense peak for it"
+    flops_per_s: float | None = Field(
+        default=None,
+        description="FLOPs of that element type by time under the counters, in FLOP/s; of a range replayed as a whole "
+        "by the time of its kernels on the timeline",
     )
-    compute_share: Share | None = Field(default=None, description="Busiest part of the SMs, of its sustained peak")
-    memory_share: Share | None = Field(default=None, description="Busiest part of the memory system, of its peak")
-    dram_share: Share | None = Field(default=None, description="Device memory's throughput, of its peak")
-    occupancy: Share | None = Field(default=None, description="Warps active on an SM, of the most it holds")
+    peak_share: Share | None = Field(default=None, description="That, as part of the device's dense peak for the type")
+    compute_share: Share | None = Field(
+        default=None,
+        description="Busiest part of the SMs, of its sustained peak; null of a range much longer than its kernels",
+    )
+    memory_share: Share | None = Field(
+        default=None, description="Busiest part of the memory system, of its peak; null of such a range"
+    )
+    dram_share: Share | None = Field(
+        default=None, description="Device memory's throughput, of its peak; of such a range its bytes by kernel time"
+    )
+    occupancy: Share | None = Field(
+        default=None, description="Warps active on an SM, of the most it holds; null of such a range"
+    )
 
 
 class CounterKernel(Record):
@@ -118,7 +130,9 @@ class CounterRegion(Record):
     instances: int | None = Field(description="How often it was opened; null when unknown")
     measured_share: Part = Field(description="Part of its kernel time whose kernels have counters")
     range_ns: float | None = Field(
-        default=None, description="Its own time where it was replayed as a whole, in nanoseconds; not kernel time"
+        default=None,
+        description="Mean time from its beginning to its end where it was replayed as a whole, under the counters and "
+        "with what lies between kernels, in nanoseconds; not kernel time",
     )
     idle_share: Part | None = Field(
         default=None, description="Part of its time on the timeline in which the GPU did nothing; null when unknown"
@@ -143,6 +157,9 @@ class Thresholds(Record):
     )
     short_kernel_us: float = Field(
         default=10.0, ge=0, description="Microseconds below which a kernel's shortness is named as a cause of latency"
+    )
+    least_measured: Part = Field(
+        default=0.5, description="Part of a region's kernel time that must have counters for a verdict from them"
     )
 
 

@@ -150,6 +150,14 @@ class KernelRow(Record):
     total_ns: int = Field(description="Time of all of them, in nanoseconds")
     domain: str = Field(default="perfkit", description="Domain of the region")
     short_name: str = Field(default="", description="Name without parameters; empty when unknown")
+    shortest_ns: int | None = Field(
+        default=None, description="Time of the shortest of them, in nanoseconds; null where the profiler does not tell"
+    )
+    median_ns: int | None = Field(
+        default=None,
+        description="Median of their times, in nanoseconds: of an even number the lower of both in the middle; null "
+        "where the profiler does not tell",
+    )
 
 
 class RegionsReport(Record):

@@ -124,9 +124,15 @@ def _rows_of(found: _Attributed, work: Work) -> Iterator[KernelRow]:
     capture, paths = found.capture, found.paths
     node = _shown_node(found, work)
     path = np.where(node >= 0, paths.of_node[node], OUTSIDE) if len(paths.of_node) else node
-    count, spent, first = _grouped((path, work.device, work.name), work.end - work.start)
+    time = work.end - work.start
+    codes, first = combined((path, work.device, work.name), len(time))
+    count = np.bincount(codes, minlength=len(first))
+    spent = np.zeros(len(first), dtype=np.int64)
+    np.add.at(spent, codes, time)
+    shortest, median = _spread(codes, count, time)
     texts = ["/".join(stack) for stack in paths.stack]
-    for row, calls, total in zip(first.tolist(), count.tolist(), spent.tolist(), strict=True):
+    columns = (first, count, spent, shortest, median)
+    for row, calls, total, least, middle in zip(*(column.tolist() for column in columns), strict=True):
         own, named = int(path[row]), work.names[int(work.name[row])]
         yield KernelRow.model_construct(
             region=texts[own] if own >= 0 else "",
@@ -139,7 +145,18 @@ def _rows_of(found: _Attributed, work: Work) -> Iterator[KernelRow]:
             block=named.block,
             calls=calls,
             total_ns=total,
+            shortest_ns=least,
+            median_ns=middle,
         )
+
+
+def _spread(codes: Numbers, count: Numbers, time: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the shortest time of every group and its median, the lower of two; ``count`` says how many each has."""
+    import numpy as np
+
+    ordered = time[np.lexsort((time, codes))]
+    begin = np.cumsum(count) - count
+    return ordered[begin], ordered[begin + (count - 1) // 2]
 
 
 def _shown_node(found: _Attributed, work: Work) -> Numbers:

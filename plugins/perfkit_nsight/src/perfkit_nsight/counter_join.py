@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median_low
 
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_nsight.results import Result
-from perfkit_nsight.work_groups import Group, Place, family, groups_of, same_time
+from perfkit_nsight.work_groups import Group, Place, Spread, family, groups_of, same_time
 
 AGREE_SHARE, AGREE_NS = 0.25, 3000
 """Difference of the mean time under the counters from that on the timeline, up to which a measurement stands for its
@@ -58,6 +59,7 @@ class Joined:
         launches: For every kernel of the timeline the numbers of the results that stand for it.
         borrowed: Kernels whose results were measured in a region of another family.
         differing: Kernels without results, because those there are took another time than on the timeline.
+        uneven: Kernels without results, because their launches differ on the timeline and those measured are some.
         unmatched: Results of kernels that are not on the timeline.
         untold: Why names could not all be compared; empty when they could.
     """
@@ -65,6 +67,7 @@ class Joined:
     launches: tuple[tuple[int, ...], ...]
     borrowed: tuple[int, ...]
     differing: tuple[int, ...]
+    uneven: tuple[int, ...]
     unmatched: tuple[int, ...]
     untold: str = ""
 
@@ -105,7 +108,8 @@ def join(results: Sequence[Result], timeline: Timeline) -> Joined:
 
     A kernel that was measured in none of its regions takes what was measured elsewhere, if that took the same time: in
     other regions of its family if there is any, else anywhere. What took another time than on the timeline, was
-    measured of other work: it stands for nothing.
+    measured of other work: it stands for nothing. Nor does what was measured of a kernel whose launches differ in time
+    on the timeline, unless those that were measured differ as all in their region do: how many are like it is unknown.
 
     Tools write the same name differently: nsys as ncu does, PyTorch's profiler as the C++ runtime does, others as it is
     in the program. Each spelling of a measured launch is tried.
@@ -148,7 +152,9 @@ def _joined(
     untold: str,
 ) -> Joined:
     launches: list[tuple[int, ...]] = []
-    borrowed, differing = [], []
+    borrowed: list[int] = []
+    differing: list[int] = []
+    uneven: list[int] = []
     own, _, others = nearness
     for index, group in enumerate(timeline.kernels):
         # The nearest decide alone: what took the same time elsewhere may still be other work.
@@ -158,11 +164,12 @@ def _joined(
         if fitting and nearest is others:
             borrowed.append(index)
         if nearest and not fitting:
-            differing.append(index)
+            (uneven if group.spread else differing).append(index)
     return Joined(
         launches=tuple(launches),
         borrowed=tuple(borrowed),
         differing=tuple(differing),
+        uneven=tuple(uneven),
         unmatched=unmatched,
         untold=untold if unmatched else "",
     )
@@ -173,11 +180,25 @@ def _fitting(results: Sequence[Result], candidates: Sequence[int], group: Group,
     times = [results[place].duration_ns for place in candidates]
     known = [time for time in times if time is not None]
     if len(known) < len(times):  # nothing to compare: the name and geometry must do
-        return tuple(candidates)
+        return () if group.spreads else tuple(candidates)
+    if group.spreads:
+        like = _like(results, candidates, group) if together else []
+        return _fitting(results, like, replace(group, spreads=()), together=True) if like else ()
     if together:
         mean = sum(known) / len(known)
         return tuple(candidates) if agrees(mean, group.mean) else ()
     return tuple(place for place, time in zip(candidates, known, strict=True) if same_time(time, group.mean))
+
+
+def _like(results: Sequence[Result], candidates: Sequence[int], group: Group) -> list[int]:
+    """Return the launches of the regions in which those that were measured differ as all do there."""
+    found: list[int] = []
+    for place, spread in zip(group.regions, group.spreads, strict=True):
+        there = [number for number in candidates if place in _launched_in(results[number])]
+        times = [time for number in there if (time := results[number].duration_ns) is not None]
+        if times and Spread(min(times), median_low(times), sum(times) / len(times)).is_like(spread):
+            found += there
+    return found
 
 
 def agrees(measured: float, timeline: float) -> bool:

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from perfkit_core.schema.counters import Bound, CounterRegion, Efficiency, MetricValue, Thresholds, TopKernel
-from perfkit_core.units import format_share, format_time
+from perfkit_core.units import format_share
 from perfkit_nsight.counter_join import Tally
+from perfkit_nsight.counter_ranges import range_figures
 from perfkit_nsight.counter_values import Values, Weighted, of_region, rule_of
 from perfkit_nsight.efficiency import Amounts, Shares, added, amounts_of, averaged, efficiency_of, shares_of
-from perfkit_nsight.verdicts import Verdict, region_verdict, verdict_of
+from perfkit_nsight.verdicts import Verdict, at, reaches, region_verdict, verdict_of, waiting
 from perfkit_nsight.work_groups import Place
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 TOP: Final = 20
 """Kernels that a region lists."""
+
+FEW_KERNELS: Final = 2
+"""Kernels of an instance up to which its idle time is not said to be for launches: it lies around a kernel or two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ def region_of(
     known: Known,
     *,
     listed: bool = True,
+    around: str = "",
 ) -> CounterRegion:
     """Return one region.
 
@@ -87,6 +92,7 @@ def region_of(
         whole: What was measured of its range as a whole; None when it was not.
         known: What all regions have in common.
         listed: Whether its metrics are listed.
+        around: The range around it that was measured as a whole; empty without one.
     """
     domain, path = place
     parent, _, name = path.rpartition("/")
@@ -94,7 +100,8 @@ def region_of(
     measured = {kernel: tally for kernel, tally in inside.items() if known.kernels[kernel] is not None}
     share = min(1.0, sum(tally.time for tally in measured.values()) / time) if time else 0.0
     idle = _idle(row)
-    efficiency, verdict = _figures(measured, whole, idle, known)
+    waits = waiting(None if _few(row) else idle, known.thresholds)
+    efficiency, verdict = _figures(measured, share, row, whole, waits, around, known)
     return CounterRegion(
         name=name,
         path=path,
@@ -112,11 +119,11 @@ def region_of(
         range_ns=whole.time if whole else None,
         idle_share=idle,
         bound=verdict.bound,
-        reason=_reason(verdict, share, whole, of_range=whole is not None and not measured),
+        reason=_reason(verdict, share, of_kernels=bool(measured)),
         efficiency=efficiency,
         metrics=(*of_region(_weighted(measured, known)), *_of_range(whole)) if listed else (),
         top_kernels=top_kernels(inside, known.labels),
-        note=" ".join(_notes(row, inside, measured, whole)),
+        note=" ".join(_notes(row, inside, measured, whole, around)),
     )
 
 
@@ -136,21 +143,37 @@ def _idle(row: RegionRow | None) -> float | None:
     return row.idle_time / whole if whole else None
 
 
+def _few(row: RegionRow | None) -> bool:
+    """Tell whether a region has so few kernels each time that it cannot wait for the launches of others."""
+    if row is None or not row.instances:
+        return False
+    return row.inclusive_kernels <= FEW_KERNELS * row.instances
+
+
 def _figures(
-    measured: Mapping[int, Tally], whole: Measured | None, idle: float | None, known: Known
+    measured: Mapping[int, Tally],
+    share: float,
+    row: RegionRow | None,
+    whole: Measured | None,
+    waits: Verdict | None,
+    around: str,
+    known: Known,
 ) -> tuple[Efficiency, Verdict]:
+    limits = known.thresholds
     if measured:
         parts = [(one, measured[kernel]) for kernel in sorted(measured) if (one := known.kernels[kernel])]
         amounts = added([(one.amounts, tally.calls) for one, tally in parts])
         shares = averaged([(one.shares, _time(one, tally)) for one, tally in parts])
-    elif whole is not None:
-        amounts, shares = whole.amounts, whole.shares
-    else:
-        verdict = verdict_of(Efficiency(), known.thresholds, idle=idle)
-        return Efficiency(), verdict if verdict.bound == "launch" else Verdict("unknown", "nothing of it was measured")
-    efficiency = efficiency_of(amounts, shares, known.device)
-    verdict = verdict_of(efficiency, known.thresholds, idle=idle)
-    return efficiency, region_verdict(verdict, _times(measured, known), known.thresholds)
+        efficiency = efficiency_of(amounts, shares, known.device)
+        if waits is None and row is not None and row.inclusive_ns and not reaches(share, limits.least_measured):
+            few = f"only {format_share(share)} of its kernel time has counters"
+            return efficiency, Verdict("unknown", f"{few} (a verdict takes {at(limits.least_measured)})")
+        verdict = waits or verdict_of(efficiency, limits)
+        return efficiency, region_verdict(verdict, _times(measured, known), limits)
+    if whole is not None:
+        return range_figures(whole.amounts, whole.shares, row, waits, known.device, limits)
+    left = f"it is inside {around}, whose range was measured as a whole" if around else "nothing of it was measured"
+    return Efficiency(), waits or Verdict("unknown", left)
 
 
 def _times(measured: Mapping[int, Tally], known: Known) -> dict[Bound, float]:
@@ -184,16 +207,18 @@ def _of_range(whole: Measured | None) -> Iterator[MetricValue]:
             yield MetricValue(name=name, value=value, unit=unit, of="range")
 
 
-def _reason(verdict: Verdict, share: float, whole: Measured | None, *, of_range: bool) -> str:
-    if of_range and whole is not None:
-        return f"{verdict.reason}; of the range replayed as a whole, {format_time(whole.time)}"
-    if verdict.bound in ("unknown", "launch") or share >= 0.9995:
+def _reason(verdict: Verdict, share: float, *, of_kernels: bool) -> str:
+    if not of_kernels or verdict.bound in ("unknown", "launch") or share >= 0.9995:
         return verdict.reason
     return f"{verdict.reason}; of the {format_share(share)} of its kernel time that has counters"
 
 
 def _notes(
-    row: RegionRow | None, inside: Mapping[int, Tally], measured: Mapping[int, Tally], whole: Measured | None
+    row: RegionRow | None,
+    inside: Mapping[int, Tally],
+    measured: Mapping[int, Tally],
+    whole: Measured | None,
+    around: str,
 ) -> Iterator[str]:
     if row is None or row.inclusive_kernels == 0:
         yield "No kernel ran in it on the timeline."
@@ -204,10 +229,11 @@ def _notes(
                 f"{row.inclusive_kernels - listed} of its kernels are counted for regions of another domain too, where "
                 "the timeline lists them: they are not among its kernels and counters here."
             )
-        if inside and not measured:
-            yield "None of its kernels was measured."
+        if inside and not measured and whole is None:
+            yield (f"Inside {around}, whose range was measured as a whole." if around else "Not measured.")
     if whole is not None:
+        often = "once" if whole.launches == 1 else f"{whole.launches} times"
         yield (
-            f"Its range was replayed as a whole ({whole.launches} times measured): metrics of the range are of "
-            "everything between its ends, not sums over kernels."
+            f"Its range was replayed as a whole, and measured {often}: metrics of the range are of everything between "
+            "its ends, not sums over kernels, and of one instance."
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perfkit_core.counters import with_directory
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.schema.counters import CounterKernel, CountersReport, Efficiency, MetricValue, RuleMessage, Thresholds
-from perfkit_core.units import format_share
 from perfkit_nsight.counter_join import Joined, Tally, Timeline, join, region_rows, timeline_of
+from perfkit_nsight.counter_notes import UNMEASURED, around, notes_of, reasons_of
 from perfkit_nsight.counter_regions import Known, Measured, region_of, top_kernels
 from perfkit_nsight.counter_values import Values, mean_of, values_of
 from perfkit_nsight.efficiency import efficiency_of
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _DEVICE: Final = "device__attribute_display_name"
 _WAVES: Final = "launch__waves_per_multiprocessor"
-_UNMEASURED: Final = "it was not measured"
-_OTHER_WORK: Final = "it was measured on other work: under the counters it took another time than on the timeline"
-_SHOWN = 5
-"""Names that a note gives."""
 
 
 def counters_of(
@@ -72,6 +68,7 @@ def counters_of(
             ranges.get(place),
             known,
             listed=place in listed,
+            around=around(place, ranges),
         )
         for place in sorted(times, key=_order)
     )
@@ -82,16 +79,18 @@ def counters_of(
         device=", ".join(names),
         peaks="" if device is None else f"{device.name}: {device.source}",
         thresholds=thresholds,
-        notes=tuple(_notes(found, timeline, joined, known, ranges, any_region=bool(regions))),
+        notes=tuple(notes_of(found, timeline, joined, ranges, any_region=bool(regions))),
         regions=regions,
         outside_ns=sum(tally.time for tally in timeline.outside.values()),
         outside_kernels=top_kernels(timeline.outside, known.labels),
-        kernels=tuple(_kernels(found, timeline, joined, known)),
+        kernels=tuple(_kernels(found, timeline, joined, known, ranges)),
     )
 
 
-def _kernels(found: Counters, timeline: Timeline, joined: Joined, known: Known) -> Iterator[CounterKernel]:
-    rules, differing = _rules_by_launch(found), set(joined.differing)
+def _kernels(
+    found: Counters, timeline: Timeline, joined: Joined, known: Known, ranges: Collection[Place]
+) -> Iterator[CounterKernel]:
+    rules, reasons = _rules_by_launch(found), reasons_of(timeline, joined, ranges)
     ran = zip(timeline.kernels, timeline.whole, joined.launches, strict=True)
     for place, (key, tally, launches) in enumerate(ran):
         yield _kernel(
@@ -100,7 +99,7 @@ def _kernels(found: Counters, timeline: Timeline, joined: Joined, known: Known) 
             place,
             known,
             [rule for launch in launches for rule in rules.get(launch, ())],
-            unmeasured=_OTHER_WORK if place in differing else _UNMEASURED,
+            unmeasured=reasons.get(place, UNMEASURED),
         )
 
 
@@ -194,62 +193,7 @@ def _devices(found: Counters) -> list[str]:
     return sorted({value for values in columns for value in values if isinstance(value, str) and value})
 
 
-def _of(some: int, every: int) -> str:
-    return f"{some} of {every} kernel{'s' * (every != 1)} {'was' if some == 1 else 'were'}"
-
-
-def _share(kernels: Collection[int], timeline: Timeline) -> str:
-    total = sum(tally.time for tally in timeline.whole)
-    time = sum(timeline.whole[kernel].time for kernel in kernels)
-    return f", {format_share(time / total)} of the kernel time" if total else ""
-
-
 def _order(place: Place) -> tuple[bool, str, list[list[tuple[int, str]]]]:
     """Sort perfkit's own regions first, numbers in names by their size."""
     domain, path = place
     return domain != OWN_DOMAIN, domain, [natural(segment) for segment in path.split("/")]
-
-
-def _notes(
-    found: Counters,
-    timeline: Timeline,
-    joined: Joined,
-    known: Known,
-    ranges: Mapping[Place, Measured],
-    *,
-    any_region: bool,
-) -> Iterator[str]:
-    if not any_region:
-        yield "No kernel has a range around it: there are no regions, and every kernel is listed as outside"
-    everything = len(timeline.kernels)
-    differing = set(joined.differing)
-    left = {place for place, one in enumerate(known.kernels) if one is None} - differing
-    if left:
-        yield f"{_of(len(left), everything)} not measured{_share(left, timeline)}"
-    if joined.borrowed:
-        yield (
-            f"{_of(len(joined.borrowed), everything)} measured in other regions only, where the same kernel with the "
-            "same geometry took the same time"
-        )
-    if differing:
-        yield (
-            f"{_of(len(differing), everything)} measured on other work{_share(differing, timeline)}: under the "
-            "counters they took another time than on the timeline, and their counters are left out"
-        )
-    if joined.unmatched:
-        names = list(dict.fromkeys(found.results[number].name for number in joined.unmatched))
-        shown = ", ".join(f"{name:.100}" for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-        yield (
-            f"Measured launches of no kernel that the timeline has with that geometry, left out: "
-            f"{len(joined.unmatched)}, of {shown}"
-        )
-    if joined.untold:
-        yield joined.untold
-    if any(not key.grid for key in timeline.kernels):
-        yield "The timeline does not tell the geometry of all its kernels: those without one are not matched"
-    whole = sum(not one.is_kernel for one in found.results)
-    placed = sum(one.launches for one in ranges.values())
-    if whole:
-        yield f"Ranges or graphs measured as a whole: {whole}; their times are no kernel times"
-    if whole and not placed:
-        yield "No range around them was recorded, so no region has their values"

@@ -127,6 +127,7 @@ def efficiency_of(amounts: Amounts, shares: Shares, device: DeviceSpec | None) -
     if device is not None and (on_tensor or dtype == "float32"):
         peak = device.dense_peaks.get(dtype)
     total = _total(amounts)
+    done = by_type[dtype, on_tensor] if dtype else total
     seconds = amounts.time / 1e9 if amounts.time else None
     return Efficiency(
         dtype=dtype,
@@ -135,8 +136,8 @@ def efficiency_of(amounts: Amounts, shares: Shares, device: DeviceSpec | None) -
         dram_bytes=amounts.dram,
         intensity=total / amounts.dram if total is not None and amounts.dram else None,
         ridge=peak / device.memory_bandwidth if peak and device is not None else None,
-        flops_per_s=total / seconds if total is not None and seconds else None,
-        peak_share=by_type[dtype, on_tensor] / seconds / peak if peak and seconds else None,
+        flops_per_s=done / seconds if done is not None and seconds else None,
+        peak_share=done / seconds / peak if peak and seconds and done is not None else None,
         compute_share=shares.compute,
         memory_share=shares.memory,
         dram_share=shares.dram,

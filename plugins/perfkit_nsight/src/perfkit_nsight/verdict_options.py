@@ -36,6 +36,12 @@ class VerdictOptions(Options):
     short_kernel_us: float = Field(
         default=10.0, ge=0, description="microseconds below which a kernel's shortness is named as a cause of latency"
     )
+    least_measured: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="part of a region's kernel time that must have counters for a verdict from them (0 to 1)",
+    )
 
     def thresholds(self) -> Thresholds:
         """Return them as the report has them."""
@@ -48,6 +54,7 @@ class VerdictOptions(Options):
             low_occupancy=self.low_occupancy,
             near_ridge=self.near_ridge,
             short_kernel_us=self.short_kernel_us,
+            least_measured=self.least_measured,
         )
 
 

@@ -22,6 +22,9 @@ _ROUNDING: Final = 1e-9
 _BUSIEST: Final = 0.9
 """Part of memory's share from which on device memory is its busiest part; both are measured in passes of their own."""
 
+MAJORITY: Final = 0.6
+"""Part of a region's measured time from which on one verdict of its kernels is said to hold for most of it."""
+
 Side = Literal["above", "near", "below"]
 
 
@@ -43,7 +46,6 @@ def verdict_of(
     *,
     waves: float | None = None,
     time: float | None = None,
-    idle: float | None = None,
 ) -> Verdict:
     """Decide what limits a kernel, or a region by the figures of its kernels together.
 
@@ -55,27 +57,38 @@ def verdict_of(
         limits: Thresholds.
         waves: Waves of blocks that a kernel's grid fills the SMs with; None when unknown, and for a region.
         time: Nanoseconds that one run of a kernel takes; None when unknown, and for a region.
-        idle: Part of a region's time in which the GPU did nothing; None when unknown, and for a kernel.
     """
-    if idle is not None and _reaches(idle, limits.launch_idle):
-        return Verdict(
-            "launch", f"the GPU did nothing for {format_share(idle)} of its time (from {_at(limits.launch_idle)} on)"
-        )
     reached = [share for share in (found.compute_share, found.peak_share) if share is not None]
     missing = [name for name, known in ((COMPUTE, reached), (MEMORY, found.memory_share is not None)) if not known]
     if found.memory_share is None or not reached:
         return Verdict("unknown", f"not collected: {', '.join(missing)}")
     compute, memory = max(reached), found.memory_share
     sides = f"compute {format_share(compute)}, memory {format_share(memory)}"
-    if not _reaches(max(compute, memory), limits.near_peak):
+    if not reaches(max(compute, memory), limits.near_peak):
         causes = "".join(f"; {cause}" for cause in _causes(found, limits, waves, time))
-        return Verdict("latency", f"{sides}, both below {_at(limits.near_peak)}{causes}")
-    if _reaches(limits.balanced_within, abs(compute - memory)):
+        return Verdict("latency", f"{sides}, both below {at(limits.near_peak)}{causes}")
+    if reaches(limits.balanced_within, abs(compute - memory)):
         bound, why = _between(found, limits)
-        return Verdict(bound, f"{sides}, within {_at(limits.balanced_within)} of each other; {why}")
+        return Verdict(bound, f"{sides}, within {at(limits.balanced_within)} of each other; {why}")
     ahead: Bound = "compute" if compute > memory else "memory"
     evidence = "".join(f"; {one}" for one in _evidence(found, limits, ahead))
-    return Verdict(ahead, f"{sides}, from {_at(limits.near_peak)} on{evidence}")
+    return Verdict(ahead, f"{sides}, from {at(limits.near_peak)} on{evidence}")
+
+
+def waiting(idle: float | None, limits: Thresholds) -> Verdict | None:
+    """Return the verdict of a region that waits for launches; None of one that does not.
+
+    Args:
+        idle: Part of its time in which the GPU did nothing; None when unknown.
+        limits: Thresholds.
+    """
+    if idle is None or not reaches(idle, limits.launch_idle):
+        return None
+    return Verdict(
+        "launch",
+        f"the GPU did nothing for {format_share(idle)} of its time on the timeline (from {at(limits.launch_idle)} on), "
+        "which its profiler stretches: without it the GPU waits less",
+    )
 
 
 def region_verdict(verdict: Verdict, times: Mapping[Bound, float], limits: Thresholds) -> Verdict:
@@ -91,13 +104,15 @@ def region_verdict(verdict: Verdict, times: Mapping[Bound, float], limits: Thres
         return verdict
     shares = {bound: time / whole for bound, time in sorted(times.items(), key=lambda one: (-one[1], one[0]))}
     split = "kernels by time: " + ", ".join(f"{format_share(share)} {bound}" for bound, share in shares.items())
+    if not reaches(max(shares.values()), MAJORITY):
+        split = f"different kernels are limited by different things, none for {at(MAJORITY)} of the time; {split}"
     busy = {bound: share for bound, share in shares.items() if bound in ("compute", "memory", "balanced")}
     if verdict.bound != "latency" or sum(busy.values()) <= 0.5:
         return Verdict(verdict.bound, f"{verdict.reason}; {split}")
     sides = verdict.reason.partition(", both below")[0]
     return Verdict(
         next((bound for bound, share in busy.items() if share > 0.5), "balanced"),
-        f"{sides} on average, both below {_at(limits.near_peak)}, but most of its time is in kernels that reach one; "
+        f"{sides} on average, both below {at(limits.near_peak)}, but most of its time is in kernels that reach one; "
         f"{split}",
     )
 
@@ -117,9 +132,9 @@ def _causes(found: Efficiency, limits: Thresholds, waves: float | None, time: fl
     small = waves is not None and waves < 1
     if small:
         yield f"its grid fills {waves:.2g} of one wave of blocks"
-    few = found.occupancy is not None and not _reaches(found.occupancy, limits.low_occupancy)
+    few = found.occupancy is not None and not reaches(found.occupancy, limits.low_occupancy)
     if few:
-        yield f"occupancy {format_share(found.occupancy or 0)} is below {_at(limits.low_occupancy)}"
+        yield f"occupancy {format_share(found.occupancy or 0)} is below {at(limits.low_occupancy)}"
     short = time is not None and time < limits.short_kernel_us * 1e3
     if short:
         bound = f"{limits.short_kernel_us:g} µs"
@@ -155,7 +170,7 @@ def _side(found: Efficiency, limits: Thresholds) -> Side | None:
     if found.intensity is None or not found.ridge:
         return None
     away = found.intensity / found.ridge - 1
-    if _reaches(limits.near_ridge, abs(away)):
+    if reaches(limits.near_ridge, abs(away)):
         return "near"
     return "above" if away > 0 else "below"
 
@@ -180,9 +195,11 @@ def _traffic(found: Efficiency) -> str:
     return f"device memory only {format_share(found.dram_share)}: caches or shared memory are the busiest part"
 
 
-def _reaches(value: float, limit: float) -> bool:
+def reaches(value: float, limit: float) -> bool:
+    """Tell whether a share is at least a limit, but for rounding."""
     return value >= limit - _ROUNDING
 
 
-def _at(share: float) -> str:
+def at(share: float) -> str:
+    """Return a threshold as text."""
     return format_share(share).replace(".0 %", " %")
