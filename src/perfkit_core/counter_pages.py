@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from perfkit_core.counter_families import is_whole, region_families
+from perfkit_core.counter_legends import KERNEL_FIGURES, RANGE, REPLAY, meaning
 from perfkit_core.rule_estimates import estimates_of
 from perfkit_core.schema.counters import CounterKernel, CounterRegion, CountersReport, Efficiency, TopKernel
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_share, format_time
@@ -15,16 +17,10 @@ TOP = 40
 ESTIMATES, ESTIMATES_OF_REGION = 10, 3
 """Estimates of the profiler's rules on the page of all regions, and of one."""
 
+AS_WHOLE = "as a whole"
+"""What was measured of a region whose range was replayed as a whole."""
+
 _FIGURES = ("compute", "memory", "DRAM", "occupancy", "intensity", "ridge", "FLOP/s", "of peak")
-
-
-_REPLAY = {
-    "kernel": "each kernel was repeated by itself, as often as the counters needed",
-    "application": "the whole program was run as often as the counters needed",
-    "range": "each range was captured and repeated as a whole",
-    "app-range": "the whole program was run as often as the counters needed, and each range measured as a whole",
-    "": "the report does not tell how it was repeated",
-}
 
 
 def counters_page(report: CountersReport, told: Iterable[str] = ()) -> str:
@@ -39,14 +35,17 @@ def counters_page(report: CountersReport, told: Iterable[str] = ()) -> str:
         "# Counters by region",
         _source(report),
         _lines((*told, *report.notes)),
+        "## Families of regions" if report.regions else "",
+        _families(report.regions, total),
         "## Regions",
         _regions(report, total),
         "## Kernels outside every region",
         _inside(report.outside_kernels, total) if report.outside_kernels else "None.",
         "## Kernels",
         _kernels(report.kernels, total),
-        _meaning(report),
-        *_estimates(report.kernels, ESTIMATES),
+        KERNEL_FIGURES if report.kernels else "",
+        meaning(report),
+        *_estimates(report.kernels, ESTIMATES, report.thresholds.near_peak),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -54,14 +53,19 @@ def counters_page(report: CountersReport, told: Iterable[str] = ()) -> str:
 def region_page(report: CountersReport, region: CounterRegion) -> str:
     """Return the page of one region."""
     parts = [
-        f"# {_code(_label(region))}",
+        f"# {_code(_named(region.domain, region.path))}",
         _source(report),
         _text(region.note),
         f"**{region.bound}**: {_text(region.reason)}",
         _facts(region),
+        RANGE if is_whole(region) else "",
         "## Kernels",
         _inside(region.top_kernels, region.inclusive_ns) if region.top_kernels else "None.",
-        *_estimates([report.kernels[one.kernel] for one in region.top_kernels], ESTIMATES_OF_REGION),
+        *_estimates(
+            [report.kernels[one.kernel] for one in region.top_kernels],
+            ESTIMATES_OF_REGION,
+            report.thresholds.near_peak,
+        ),
         "## Metrics" if region.metrics else "",
         _metrics(region),
     ]
@@ -71,7 +75,7 @@ def region_page(report: CountersReport, region: CounterRegion) -> str:
 def _source(report: CountersReport) -> str:
     device = f" on {_text(report.device)}" if report.device else ""
     how = f"{report.replay}: " if report.replay else ""
-    replay = f" (replay {how}{_REPLAY[report.replay]})"
+    replay = f" (replay {how}{REPLAY[report.replay]})"
     peaks = f" Peaks: {_text(report.peaks)}." if report.peaks else " Peaks are not known."
     return (
         f"Counters by {_text(report.profiler)}{device}{replay}; kernels and their time by {_text(report.timeline)}."
@@ -86,12 +90,12 @@ def _regions(report: CountersReport, total: int) -> str:
     columns = ("region", "time", "share", "own", "kernels", "measured", "limited by", *_FIGURES[:5], "note")
     rows = [
         (
-            _code(_label(region)),
+            _code(_named(region.domain, region.path)),
             format_time(region.inclusive_ns),
             _part(region.inclusive_ns, total),
             format_time(region.exclusive_ns),
             str(region.inclusive_kernels),
-            format_share(region.measured_share),
+            _measured(region),
             region.bound,
             *_figures(region.efficiency)[:5],
             _text(region.note),
@@ -103,40 +107,84 @@ def _regions(report: CountersReport, total: int) -> str:
     return f"{text}\n\n{left} more are in `report.json`." if left else text
 
 
+def _families(regions: Sequence[CounterRegion], total: int) -> str:
+    if not regions:
+        return ""
+    families = region_families(regions)
+    columns = ("regions in equal places", "regions", "time", "share", "measured", "limited by", *_FIGURES[:5])
+    rows = [
+        (
+            _code(_named(one.domain, one.name)),
+            str(one.regions),
+            format_time(one.inclusive_ns),
+            _part(one.inclusive_ns, total),
+            AS_WHOLE if one.as_whole else format_share(one.measured),
+            _bounds(one.bounds),
+            *_figures(one.efficiency)[:5],
+        )
+        for one in families[:TOP]
+    ]
+    left = len(families) - len(rows)
+    more = f"{left} more, each with less time, are among the regions below. " if left else ""
+    return (
+        f"{_table(columns, rows, right=range(1, 5))}\n\n{more}Times hold what is inside; `*` stands for indices. "
+        "Limits are those of the regions by their time, shares are weighted by measured time."
+    )
+
+
+def _bounds(bounds: Sequence[tuple[str, float]]) -> str:
+    if len(bounds) == 1:
+        return bounds[0][0]
+    return ", ".join(f"{bound} {format_share(part)}" for bound, part in bounds)
+
+
+def _measured(region: CounterRegion) -> str:
+    return AS_WHOLE if is_whole(region) else format_share(region.measured_share)
+
+
 def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:
     if not kernels:
         return "No kernel ran."
-    columns = ("kernel", "library", "in", "grid", "block", "calls", "time", "share", "limited by", *_FIGURES)
+    columns = ("kernel", "library", "in", "grid, block", "calls", "time", "share", "mean", "mean counted")
     rows = [
         (
             _code(kernel.readable),
             kernel.library or "-",
             _code(kernel.where) if kernel.where else "outside",
-            kernel.grid or "-",
-            kernel.block or "-",
+            f"{kernel.grid or '-'} / {kernel.block or '-'}",
             str(kernel.calls),
             format_time(kernel.total_ns),
             _part(kernel.total_ns, total),
+            format_time(kernel.total_ns / kernel.calls) if kernel.calls else "-",
+            "-" if kernel.profiled_ns is None else format_time(kernel.profiled_ns),
             kernel.bound if kernel.measured_calls else "no counters",
             *_figures(kernel.efficiency),
         )
         for kernel in kernels[:TOP]
     ]
-    text = _table(columns, rows, right=range(5, 8))
+    text = _table((*columns, "limited by", *_FIGURES), rows, right=range(4, 9))
     return text if len(kernels) <= TOP else f"{text}\n\n{len(kernels) - TOP} more are in `report.json`."
 
 
-def _estimates(kernels: Sequence[CounterKernel], most: int) -> Iterator[str]:
+def _estimates(kernels: Sequence[CounterKernel], most: int, near_peak: float) -> Iterator[str]:
     """Yield a section with what the profiler's own rules estimate; nothing where they estimate nothing."""
-    found = estimates_of(kernels)
-    if not found:
+    found, left_out = estimates_of(kernels, near_peak)
+    if not found and not left_out:
         return
     yield "## What the profiler's rules estimate"
-    yield (
-        "Largest first: by the kernel's time and what the rule says can be saved of it (global), then of the part of "
-        "it that the rule looks at (local), of which the whole kernel gains less. These are the profiler's words, and "
-        f"no bounds. {min(most, len(found))} of {len(found)}; all are in `report.json`."
+    text = (
+        "Largest first, by the kernel's time and what the rule says can be saved: of all of it (global), or of the "
+        "part that the rule looks at (local), of which the whole kernel gains less. These are the profiler's words, "
+        f"and no bounds. {min(most, len(found))} of {len(found)}; all are in `report.json`."
     )
+    if left_out:
+        text += (
+            f" Left out: {left_out} of occupancy, for kernels that reach {format_share(near_peak)} of the compute or "
+            "memory peak as they are."
+        )
+    yield text
+    if not found:
+        return
     rows = [
         (
             _code(one.kernel.readable),
@@ -165,9 +213,9 @@ def _facts(region: CounterRegion) -> str:
         ("without regions inside", format_time(region.exclusive_ns)),
         ("kernels", f"{region.inclusive_kernels}, {region.exclusive_kernels} without regions inside"),
         ("opened", "-" if region.instances is None else f"{region.instances} time{'s' * (region.instances != 1)}"),
-        ("kernel time that has counters", format_share(region.measured_share)),
+        ("kernel time that has counters", _measured(region)),
         ("GPU idle", _share(region.idle_share)),
-        ("own time, replayed as a whole", format_time(region.range_ns)),
+        *([("time of its range", format_time(region.range_ns))] if region.range_ns is not None else []),
         ("element type", found.dtype or "-"),
         ("FLOPs of tensor cores", _flops(found.tensor_flops)),
         ("FLOPs of other cores", _flops(found.cuda_core_flops)),
@@ -190,22 +238,6 @@ def _value(value: float | str | None) -> str:
     return _text(value) if isinstance(value, str) else f"{value:.6g}"
 
 
-def _meaning(report: CountersReport) -> str:
-    limits = report.thresholds
-    near, within = format_share(limits.near_peak), format_share(limits.balanced_within)
-    return (
-        "Compute is the busiest part of the SMs, memory the busiest part of the memory system, each of its sustained "
-        f"peak. From {near} on, the side that is ahead limits. Within {within} of each other, the intensity decides, "
-        f"where it is more than {format_share(limits.near_ridge)} from the ridge and device memory is the busiest part "
-        f"of memory; else both limit. Where both are below {near}, a kernel waits for latency: a grid below one wave "
-        f"of blocks, occupancy below {format_share(limits.low_occupancy)} and a time below "
-        f"{limits.short_kernel_us:g} µs are named as causes. A region whose GPU is idle for "
-        f"{format_share(limits.launch_idle)} of its time waits for launches, and one whose means are low because "
-        "different kernels reach different peaks is named by the time of these. Values of a region are sums over the "
-        "runs of its measured kernels, or means weighted by their time under the counters."
-    )
-
-
 def _figures(found: Efficiency) -> tuple[str, ...]:
     return (
         _share(found.compute_share),
@@ -219,8 +251,8 @@ def _figures(found: Efficiency) -> tuple[str, ...]:
     )
 
 
-def _label(region: CounterRegion) -> str:
-    return region.path if region.domain == OWN_DOMAIN else f"{region.domain or 'default'}: {region.path}"
+def _named(domain: str, path: str) -> str:
+    return path if domain == OWN_DOMAIN else f"{domain or 'default'}: {path}"
 
 
 def _share(value: float | None) -> str:

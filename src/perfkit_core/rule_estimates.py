@@ -1,4 +1,4 @@
-"""What a profiler's own rules estimate can be gained, the largest first."""
+"""What a profiler's own rules estimate can be gained, by the time at stake."""
 
 from __future__ import annotations
 
@@ -33,18 +33,45 @@ class Estimate(NamedTuple):
     message: str
 
 
-def estimates_of(kernels: Iterable[CounterKernel]) -> list[Estimate]:
-    """Return the estimates for these kernels: those of their whole time first, each by the time at stake."""
+class Estimates(NamedTuple):
+    """Estimates for some kernels.
+
+    Attributes:
+        shown: Those that can tell something, the largest product of kernel time and estimate first.
+        left_out: How many there are of occupancy, for kernels that reach a peak as it is.
+    """
+
+    shown: tuple[Estimate, ...]
+    left_out: int
+
+
+def estimates_of(kernels: Iterable[CounterKernel], near_peak: float) -> Estimates:
+    """Return the estimates for these kernels.
+
+    More warps on an SM hide waiting; a kernel that keeps the SMs or memory busy as it is does not wait.
+
+    Args:
+        kernels: The kernels.
+        near_peak: Share of a peak from which on a kernel is limited by it.
+    """
+    left_out = 0
     found: dict[tuple[int, str, str], Estimate] = {}
     for place, kernel in enumerate(kernels):
+        busy = max(kernel.efficiency.compute_share or 0.0, kernel.efficiency.memory_share or 0.0) >= near_peak
         for rule in kernel.rules:
             if rule.speedup_percent is None or rule.speedup_percent <= 0:
+                continue
+            if busy and "occupancy" in rule.rule.casefold():
+                left_out += 1
                 continue
             one = Estimate(kernel, rule.speedup_percent, rule.speedup_type, rule.rule, _short(rule.message))
             key = place, rule.rule, rule.speedup_type  # of several launches, the one with most to gain
             if key not in found or found[key].percent < one.percent:
                 found[key] = one
-    return sorted(found.values(), key=lambda one: (one.kind != "global", -one.percent * one.kernel.total_ns, one.rule))
+    ranked = sorted(
+        found.values(), key=lambda one: (-one.percent * one.kernel.total_ns, one.kind != "global", one.rule)
+    )
+    return Estimates(tuple(ranked), left_out)
 
 
 def _short(message: str) -> str:

@@ -19,6 +19,7 @@ from perfkit_core.schema.counters import (
     CounterKernel,
     CounterRegion,
     CountersReport,
+    Efficiency,
     MetricValue,
     RuleMessage,
     TopKernel,
@@ -163,7 +164,7 @@ def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
     for page in (tmp_path / "R/ncu/regions").rglob("report.md"):
         tables = [line for line in page.read_text().splitlines() if line.startswith("|")]
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables}
-        assert widths <= {4, 5, 14, 15, 17, 18, 3}, widths
+        assert widths <= {3, 4, 5, 12, 14, 15, 19}, widths
         assert "<b>" not in page.read_text()
 
 
@@ -197,13 +198,88 @@ def test_the_largest_estimates_of_rules_are_shown_by_the_time_at_stake(tmp_path:
     written(tmp_path / "R", *regions, kernels=kernels)
     folder = tmp_path / "R/ncu/regions"
     assert [(row[0], row[3], row[4]) for row in estimates(folder / "report.md")] == [
+        ("`long`", "90.0 % local", "B"),
         ("`long`", "10.0 % global", "A"),
         ("`short`", "80.0 % global", "A"),
-        ("`long`", "90.0 % local", "B"),
     ]
     (own,) = estimates(folder / "a/report.md")
     assert (own[0], own[3], own[4]) == ("`short`", "80.0 % global", "A")
     assert estimates(folder / "b/report.md") == []
+
+
+def test_more_occupancy_is_no_estimate_for_a_kernel_that_reaches_a_peak(tmp_path: Path) -> None:
+    rules = (rule("Achieved Occupancy", 90.0, "local"), rule("Tail", 5.0, "global"))
+    busy, waiting = (
+        KERNEL.model_copy(update={"readable": name, "efficiency": Efficiency(compute_share=share), "rules": rules})
+        for name, share in (("busy", 0.6), ("waiting", 0.59))
+    )
+    writer = written(tmp_path / "R", region("a", 9), kernels=[busy, waiting])
+    page = tmp_path / "R/ncu/regions/report.md"
+    assert [(row[0], row[4]) for row in estimates(page)] == [
+        ("`waiting`", "Achieved Occupancy"),
+        ("`busy`", "Tail"),
+        ("`waiting`", "Tail"),
+    ]
+    assert "Left out: 1 of occupancy, for kernels that reach 60.0 % of the compute or memory peak" in page.read_text()
+    report = writer.run().counters
+    assert report is not None
+    assert [len(one.rules) for one in report.kernels] == [2, 2]
+
+
+def cells(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading."""
+    table = page.partition(f"\n## {heading}\n")[2].lstrip().partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def test_regions_in_equal_places_are_one_row_before_the_list_of_all(tmp_path: Path) -> None:
+    def block(path: str, time: int, share: float, **more: object) -> CounterRegion:
+        found = Efficiency(compute_share=share, intensity=10.0 * share, dram_bytes=100.0)
+        return region(path, time).model_copy(update={"efficiency": found, **more})
+
+    rows = [
+        block("m", 900, 0.5),
+        block("m/blocks.0", 300, 0.8),
+        block("m/blocks.1", 100, 0.4, bound="memory"),
+        block("m/blocks.2", 400, 0.9, bound="unknown", measured_share=0.0, efficiency=Efficiency()),
+    ]
+    written(tmp_path / "R", *rows, kernels=[KERNEL.model_copy(update={"total_ns": 1000})])
+    page = (tmp_path / "R/ncu/regions/report.md").read_text()
+    assert cells(page, "Families of regions") == [
+        ["`m`", "1", "900 ns", "90.0 %", "100.0 %", "compute", "50.0 %", "-", "-", "-", "5.000 FLOP/B"],
+        ["`m/blocks.*`", "3", "800 ns", "80.0 %", "50.0 %", "unknown 50.0 %, compute 37.5 %, memory 12.5 %", "70.0 %",
+         "-", "-", "-", "6.000 FLOP/B"],
+    ]  # fmt: skip
+    assert [row[0] for row in cells(page, "Regions")] == ["`m`", "`m/blocks.0`", "`m/blocks.1`", "`m/blocks.2`"]
+    assert page.index("## Families of regions") < page.index("## Regions")
+
+
+def test_a_range_replayed_as_a_whole_is_shown_as_measured(tmp_path: Path) -> None:
+    found = Efficiency(intensity=10.0, dram_bytes=100.0, dram_share=0.2)
+    ranged = region("a", 900).model_copy(update={"range_ns": 5000.0, "measured_share": 0.0, "efficiency": found})
+    written(tmp_path / "R", ranged)
+    folder = tmp_path / "R/ncu/regions"
+    page = (folder / "report.md").read_text()
+    assert [row[4] for row in cells(page, "Families of regions")] == ["as a whole"]
+    assert [row[5] for row in cells(page, "Regions")] == ["as a whole"]
+    assert cells(page, "Families of regions")[0][8:] == ["20.0 %", "-", "10.00 FLOP/B"]
+    own = (folder / "a/report.md").read_text()
+    assert "| time of its range | 5.000 µs |" in own
+    assert "The time of its range is that of one instance under the counters" in own
+
+
+def test_a_kernels_rate_is_by_the_time_beside_it(tmp_path: Path) -> None:
+    found = Efficiency(flops_per_s=2e12, peak_share=0.5)
+    one = KERNEL.model_copy(
+        update={"calls": 3, "total_ns": 9000, "measured_calls": 1, "profiled_ns": 2500.0, "efficiency": found}
+    )
+    written(tmp_path / "R", region("a", 9), kernels=[one])
+    page = (tmp_path / "R/ncu/regions/report.md").read_text()
+    row = next(line for line in page.splitlines() if "1,1,1 / 1,1,1" in line)
+    shown = [cell.strip() for cell in row.strip("|").split(" | ")]
+    assert shown[4:9] == ["3", "9.000 µs", "100.0 %", "3.000 µs", "2.500 µs"]
+    assert shown[-2:] == ["2.000 TFLOP/s", "50.0 %"]
+    assert "mean counted is the time of one under the counters" in page
 
 
 def test_a_page_has_few_estimates_and_short_ones(tmp_path: Path) -> None:
@@ -244,5 +320,5 @@ def test_past_a_limit_regions_have_no_directory_and_the_report_says_so(
     ]
     page = (tmp_path / "R/ncu/regions/report.md").read_text()
     assert "| `b` |" in page
-    assert "| `a` |" not in page
+    assert "| `a` |" not in page.partition("## Regions\n")[2]
     assert "1 more are in `report.json`." in page
