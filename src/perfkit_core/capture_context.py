@@ -14,6 +14,7 @@ from perfkit_core.findings import Findings
 from perfkit_core.kernel_names import library_of, readable_names
 from perfkit_core.options import Options
 from perfkit_core.recorded import OWN_DOMAIN, recorded_flops
+from perfkit_core.region_families import RegionFamily, region_families
 from perfkit_core.rundir import REGIONS, Run
 from perfkit_core.schema.analytic import AnalyticReport
 from perfkit_core.schema.metrics import Metrics
@@ -44,6 +45,20 @@ class CaptureRow(NamedTuple):
         """How long one of its ranges was open, in nanoseconds; None where the profiler does not tell."""
         record = self.record
         return round(record.host_time / record.instances) if record.host_time is not None and record.instances else None
+
+
+class CaptureFamily(NamedTuple):
+    """Equal regions of a capture, as one row.
+
+    Attributes:
+        family: The regions, with ``domain``, ``name``, ``rows`` and what they have together.
+        share: Part of the kernel time of the capture that is their own, 0 to 1.
+        flops: FLOPs of all of them, as in ``CaptureRow``; None without.
+    """
+
+    family: RegionFamily
+    share: float
+    flops: int | None
 
 
 class KernelTotal(NamedTuple):
@@ -225,6 +240,18 @@ class CaptureContext:
         """As many regions as a table shows, those with the most time, in order of first appearance."""
         kept = {id(row) for row in largest_rows([row.record for row in self.regions], ROWS)}
         return tuple(row for row in self.regions if id(row.record) in kept)
+
+    @cached_property
+    def region_families(self) -> tuple[CaptureFamily, ...]:
+        """Equal regions as one: stages first, in the order in which they run, then the others, most time first."""
+        known = {(row.record.domain, row.record.path): row for row in self.regions}
+        found = []
+        for family in region_families([row.record for row in self.regions]):
+            rows = [known[family.domain, one.path] for one in family.rows]
+            flops = [row.flops for row in rows if row.flops is not None]
+            share = sum(row.share for row in rows)
+            found.append(CaptureFamily(family, share, sum(flops) if flops else None))
+        return tuple(found)
 
     @cached_property
     def shown(self) -> int:

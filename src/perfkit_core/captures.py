@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfkit_core.backend import PassContext
-from perfkit_core.capture_pages import Origin, kernels_page, operators_page, regions_page
+from perfkit_core.capture_pages import Origin, kernels_page, operators_page
 from perfkit_core.errors import MissingError
+from perfkit_core.region_pages import regions_page
 from perfkit_core.regions import SEEK
 from perfkit_core.rundir import KERNELS, KERNELS_TABLE, OPERATORS, REGIONS, REGIONS_PAGE, RunWriter
 from perfkit_core.schema.regions import RegionsReport
@@ -46,7 +47,10 @@ def write_regions(writer: RunWriter, report: RegionsReport, *, source: str, note
         MissingError: A file cannot be written.
     """
     if any(row.path.endswith(SEEK) for row in report.regions):
-        note = f"Regions whose names end in {SEEK} reach the next place measured of a loop; the workload has none"
+        note = (
+            f"Regions whose names end in {SEEK} bring a sampled loop to the next iteration that is measured: "
+            "they are in this recording and in no whole run"
+        )
         report = report.model_copy(update={"limits": (*report.limits, note)})
     origin = Origin(source, notes)
     written = [REGIONS, REGIONS_PAGE, KERNELS]

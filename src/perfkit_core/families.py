@@ -8,7 +8,7 @@ a table of families adds up exactly like a table of modules.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from perfkit_core.schema.analytic import ModuleRecord
@@ -74,28 +74,37 @@ def _own_bytes(module: ModuleRecord) -> int:
 
 def family_names(modules: Sequence[ModuleRecord]) -> dict[str, str]:
     """Return the family name of every path."""
-    labels = _segment_labels(modules)
+    return merged_names([(module.path, _signature(module)) for module in modules])
+
+
+def merged_names(places: Sequence[tuple[str, Hashable]]) -> dict[str, str]:
+    """Return the family name of every path.
+
+    Args:
+        places: Paths, parents first, each with what must be the same of equal siblings.
+    """
+    labels = _segment_labels(places)
     names: dict[str, str] = {}
-    for module in modules:
-        parent, slash, segment = module.path.rpartition("/")
-        # Rows come parents first; a path without its parent's row keeps the parent's path as it is.
-        names[module.path] = names.get(parent, parent) + slash + labels.get(module.path, segment)
+    for path, _ in places:
+        parent, slash, segment = path.rpartition("/")
+        # Paths come parents first; one whose parent is not there keeps the parent's path as it is.
+        names[path] = names.get(parent, parent) + slash + labels.get(path, segment)
     return names
 
 
-def _segment_labels(modules: Sequence[ModuleRecord]) -> dict[str, str]:
+def _segment_labels(places: Sequence[tuple[str, Hashable]]) -> dict[str, str]:
     """Return the last segment of every path that has equal siblings, with its index replaced."""
-    siblings: dict[str, list[tuple[int, ModuleRecord]]] = {}
-    for module in modules:
-        numbered = _NUMBERED.fullmatch(module.path)
+    siblings: dict[str, list[tuple[int, str, Hashable]]] = {}
+    for path, signature in places:
+        numbered = _NUMBERED.fullmatch(path)
         if numbered and "/" not in numbered[2]:
-            siblings.setdefault(numbered[1], []).append((int(numbered[2]), module))
+            siblings.setdefault(numbered[1], []).append((int(numbered[2]), path, signature))
     labels: dict[str, str] = {}
     for stem, found in siblings.items():
         segment = stem.rpartition("/")[2]
-        groups: dict[tuple[object, ...], list[tuple[int, str]]] = {}
-        for index, module in found:
-            groups.setdefault(_signature(module), []).append((index, module.path))
+        groups: dict[Hashable, list[tuple[int, str]]] = {}
+        for index, path, signature in found:
+            groups.setdefault(signature, []).append((index, path))
         for group in groups.values():
             if len(group) > 1:
                 label = "*" if len(groups) == 1 else f"[{_ranges(index for index, _ in group)}]"

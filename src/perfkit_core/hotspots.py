@@ -101,8 +101,8 @@ def categories_of(values: Mapping[str, int], report: AnalyticReport | None) -> d
     """Return values by path added up per category of the analytic view.
 
     A region inside which modules of several categories run, none of them a region of its own, is ``several
-    categories``; one that the analytic view does not have is ``other``. A module counts whole in its own category: no time
-    tells its operations apart.
+    categories``; one that the analytic view does not have is ``other``. A module counts whole in its own category:
+    no time tells its operations apart.
     """
     modules = () if report is None else report.modules
     known = {module.path: module.category for module in modules}

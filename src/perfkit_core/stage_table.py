@@ -13,13 +13,16 @@ from perfkit_core.schema.analytic import AnalyticReport, StageRecord
 from perfkit_core.schema.metrics import Metrics, StageTime, Utilisation
 from perfkit_core.schema.regions import RegionRow, RegionsReport
 from perfkit_core.schema.session import MemorySample
-from perfkit_core.units import format_share
+from perfkit_core.units import format_ms, format_share
 
 LAUNCH_BOUND = 0.7
 """Part of a stage's time in which a kernel runs, below which the stage waits for the host."""
 
 LAUNCH_COST = 50e-6
 """Seconds that a launch takes the host at most, under a profiler too: what is idle beyond that has another cause."""
+
+FEW_KERNELS = 2
+"""Kernels of one instance up to which nothing is said of launches: what is idle then is around them, not between."""
 
 NEAR_PEAK = 0.6
 """Part of a peak, of arithmetic or bandwidth, from which on that peak is what limits a stage."""
@@ -62,12 +65,37 @@ class MeasuredRow(NamedTuple):
         return 1 / max(self.use.mfu, self.use.bandwidth_share) if self.use else None
 
     @property
+    def is_detailed(self) -> bool:
+        """Whether its times are of runs with a region for every module, which these regions make longer."""
+        return self.time.runs == "detailed"
+
+    @property
+    def first_text(self) -> str:
+        """What the first run or iteration took as executed; ``-`` where that is unknown.
+
+        Runs that sample loops are not scaled here, as the first iterations are slow. Older records have them scaled.
+        """
+        if self.time.first_ms is None:
+            return "-"
+        text = format_ms(self.time.first_ms)
+        if self.time.per == "iteration" or not self.time.scaled_from:
+            return text
+        executed = self.time.first_iterations
+        return f"{text} for {executed} of {self.time.scaled_to}" if executed else "-"
+
+    @property
     def verdict(self) -> str:
-        """What limits it: launches or other work of the host, arithmetic, bandwidth, or kernels that reach no peak."""
+        """What limits it: launches or other work of the host, arithmetic, bandwidth, or kernels that reach no peak.
+
+        One kernel or two cannot wait for launches of their own: of those it says what they reach while they run.
+        """
+        if self.busy and self.kernels and self.kernels <= FEW_KERNELS:
+            return self._verdict_of_kernels(self.busy)
         if self.busy is not None and self.busy < LAUNCH_BOUND:
             idle = (1 - self.busy) * self.instance_ms / 1000
             cause = "host-bound" if self.kernels and idle / self.kernels > LAUNCH_COST else "launch-bound"
-            return f"{cause}: no kernel runs in {format_share(1 - self.busy)} of the time"
+            most = "up to " if self.is_detailed else ""
+            return f"{cause}: no kernel runs in {most}{format_share(1 - self.busy)} of the time"
         if self.use is None:
             return "unknown: no peak of this device is known"
         side, part = self._nearest_peak(self.use)
@@ -76,6 +104,15 @@ class MeasuredRow(NamedTuple):
         if self.busy is None:
             return f"{format_share(part)} of the {side} peak; --backend torch shows whether the GPU waits"
         return f"kernels reach {format_share(part)} of the {side} peak"
+
+    def _verdict_of_kernels(self, busy: float) -> str:
+        if self.use is None:
+            return "unknown: no peak of this device is known"
+        side, part = self._nearest_peak(self.use)
+        part = min(1.0, part / busy)
+        if part >= NEAR_PEAK:
+            return f"{side}-bound: {format_share(part)} of peak while a kernel runs"
+        return f"kernels reach {format_share(part)} of the {side} peak while they run"
 
     @staticmethod
     def _nearest_peak(use: Utilisation) -> tuple[str, float]:

@@ -90,6 +90,19 @@ def test_sampled_loops_are_scaled_exactly(measured: Path) -> None:
     assert stage["median"] <= stage["p95"] <= max(expected)
 
 
+def test_the_first_run_is_kept_as_it_was_timed(measured: Path) -> None:
+    """Its loops are not scaled: first iterations are slow, and many times their time would be no run's."""
+    aggregates, first = read(measured / "metrics.json")["aggregates"], samples(measured)[0]
+    spent = {path: sum(one["host_ns"] for one in first["regions"] if one["path"] == path) for path in ("outer", "left")}
+    times = aggregates["stage_ms"]
+    assert (times["outer"]["first_ms"], times["outer"]["first_iterations"]) == (spent["outer"] / 1e6, 4)
+    assert (times["left"]["first_ms"], times["left"]["first_iterations"]) == (spent["left"] / 1e6, None)
+    run = aggregates["run_ms"]
+    assert (run["first_ms"], run["first_iterations"]) == (first["wall_ns"] / 1e6, 4)
+    assert aggregates["step_ms"]["step"]["first_iterations"] is None
+    assert " for 4 of 10 |" in (measured / "report.md").read_text()
+
+
 def test_a_step_is_one_iteration_and_its_first_is_kept_apart(measured: Path) -> None:
     aggregates = read(measured / "metrics.json")["aggregates"]
     step = aggregates["step_ms"]["step"]

@@ -79,9 +79,49 @@ def test_of_many_regions_those_with_the_most_time_are_shown(
     for page in ("regions.md", "report.md"):
         parts = [line for line in seen[page].splitlines() if "part" in line and line.startswith("|")]
         assert len(parts) == 40
-        assert "part20" in parts[0]
-        assert "part59" in parts[-1]
+        assert "part59" in parts[0]
+        assert "part20" in parts[-1]
         assert "20 more" in seen[page]
+
+
+def blocks(recording: Recording) -> None:
+    """A short stage, a loop of three blocks of one kernel, the last twice as long, and a fourth of two kernels."""
+    recording.domain(7, "perfkit")
+    recording.range("load", 0, 1000, domain=7)
+    recording.launch(10, 50, 1)
+    recording.range("run", 10_000, 90_000, domain=7)
+    for number in range(4):
+        at = 20_000 + 10_000 * number
+        recording.range(f"blocks.{number}", at, at + 9000, domain=7)
+        recording.launch(at + 10, 4000 if number == 2 else 2000, 10 + number, name="product")
+    recording.launch(50_020 + 3000, 100, 30, name="more")
+
+
+def test_equal_blocks_are_one_row_and_stages_come_first(
+    recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks(recording)
+    seen = shown(recording, tmp_path, capsys)
+    lines = [line for line in seen["regions.md"].splitlines() if line.startswith("|")]
+    header = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    names = [line.split("`")[1] for line in lines[2:-2]]
+    assert names == ["load", "run", "run/blocks.[0-2]", "run/blocks.3"]  # the first takes next to no time
+    found = dict(zip(header, row(seen["regions.md"], "run/blocks.[0-2]"), strict=True))
+    assert (found["regions"], found["instances"], found["kernels"]) == ("3", "1", "3")
+    assert (found["inclusive"], found["mean of one"], found["min"], found["max"]) == (
+        "8.000 µs", "2.667 µs", "2.000 µs", "4.000 µs",
+    )  # fmt: skip
+    alone = dict(zip(header, row(seen["regions.md"], "run/blocks.3"), strict=True))
+    assert (alone["regions"], alone["mean of one"]) == ("1", "")
+    assert found["share of kernel time"] == "78.8 %"
+    by_region = seen["kernels.md"].split("## By region")[1]
+    header = [cell.strip() for cell in by_region.split("|\n")[0].split("|")[1:]]
+    kernel = dict(zip(header, row(by_region, "run/blocks.[0-2]"), strict=False))
+    assert [kernel[name] for name in ("kernel", "regions", "calls", "total")] == ["`product`", "3", "3", "8.000 µs"]
+    assert (kernel["mean of one"], kernel["min"], kernel["max"]) == ("2.667 µs", "2.000 µs", "4.000 µs")
+    assert by_region.count("`product`") == 2
+    assert "`run/blocks.[0-2]`" in seen["report.md"]
+    assert "| share of device time |" in seen["kernels.md"]
 
 
 def test_escape_sequences_in_names_are_written_out(

@@ -52,10 +52,10 @@ def test_a_published_run_is_shown_with_what_it_has(path: Path, template: str) ->
 
 def test_the_measured_times_are_those_of_the_report_that_was_published(published: Callable[[str], Path]) -> None:
     run = published("ocr_eager")
-    row = "| `decode` | run | 5.549 s | 166.8 ms | 5.511 s | 5.709 s | 5.134 s to 5.963 s | 99.1 % | 28.81 s |"
-    assert row in (run / "report.md").read_text()
+    row = "| `decode` | run | 5.549 s | 166.8 ms | 5.511 s | 5.709 s | 5.134 s to 5.963 s | 99.1 % |"
+    assert f"{row} 28.81 s |" in (run / "report.md").read_text()
     text = render(load_run(run))
-    assert row in text
+    assert f"{row} - |" in text  # the first run was scaled from its slow first iterations then
     assert "# perfkit capture: deepseek_ocr default standard" in text
     assert "decode takes 99.1 % of the run" in render(load_run(run), template="stakeholder_summary.md")
     assert "There is nothing to compare" in render(load_run(run), template="counted.md")

@@ -48,13 +48,18 @@ def test_top_layers_and_categories_by_flops_and_by_bytes(full):
     ):
         section = text.split(heading, 1)[1]
         found = api.hotspots(full, by=by)
-        layers = table(section, "Top 10 layers:")
-        assert [row[0] for row in layers[1:-1]] == [f"`{layer.path}`" for layer in found.layers]
-        assert [row[1] for row in layers[1:]] == [form(layer.value) for layer in found.layers] + [
-            form(found.other_layers)
-        ]
+        layers = table(section, "Top 10 layers, ")
+        ranked = sorted(families(full.report.modules), key=lambda one: (-getattr(one, by), one.name))
+        assert [row[0] for row in layers[1:-1]] == [f"`{family.name}`" for family in ranked[:10]]
+        assert layers[0][3] == f"share of {'FLOPs' if by == 'flops' else 'bytes'}"
+        rest = sum(getattr(family, by) for family in ranked[10:])
+        assert [row[2] for row in layers[1:]] == [form(getattr(one, by)) for one in ranked[:10]] + [form(rest)]
+        assert sum(getattr(family, by) for family in ranked) == found.total
         categories = table(section, "Top 5 categories:")
         assert [row[0] for row in categories[1:-1]] == [category.name for category in found.categories]
+        named = {one.name: one for one in full.report.categories}
+        whole = named[found.categories[0].name]
+        assert categories[1][3] == units.format_intensity(whole.flops / whole.bytes)
         assert len(layers) == 12
         assert len(categories) == 7
 

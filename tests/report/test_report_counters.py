@@ -23,4 +23,4 @@ def test_how_busy_the_sms_are_stands_beside_what_limits_a_region() -> None:
     assert found["SMs busy, of their peak"] == "61.5 %"
     assert found["of peak arithmetic"] == "8.7 %"
     assert found["of memory system"] == "38.2 %"
-    assert found["idle"] == "25.0 %"
+    assert found["idle under the profiler"] == "25.0 %"

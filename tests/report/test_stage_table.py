@@ -98,6 +98,36 @@ def test_the_verdict_names_what_limits_a_stage() -> None:
     assert memory.verdict == "memory-bound: 65.0 % of peak"
 
 
+def test_a_region_of_one_kernel_is_not_called_launch_bound() -> None:
+    """What is idle around a single kernel tells nothing of launches: the verdict is what the kernel reaches."""
+    alone = rows({"decode": (0.001, 0.5)})["decode"]._replace(busy=0.6, kernels=1)
+    assert alone.verdict == "memory-bound: 83.3 % of peak while a kernel runs"
+    assert alone._replace(busy=0.6, kernels=2).verdict == alone.verdict
+    assert alone._replace(kernels=3).verdict == "host-bound: no kernel runs in 40.0 % of the time"
+    slow = rows({"decode": (0.03, 0.02)})["decode"]._replace(busy=0.2, kernels=1)
+    assert slow.verdict == "kernels reach 15.0 % of the compute peak while they run"
+    assert rows()["decode"]._replace(kernels=1).verdict.startswith("unknown")
+
+
+def test_the_idle_part_of_a_detailed_run_is_an_upper_end() -> None:
+    found = rows({"decode": (0.001, 0.02)})["decode"]
+    detailed = found._replace(time=found.time.model_copy(update={"runs": "detailed"}))
+    assert detailed.verdict == "launch-bound: no kernel runs in up to 80.0 % of the time"
+
+
+def test_the_first_run_is_never_scaled() -> None:
+    found = rows()["decode"]
+
+    def first(**known: object) -> str:
+        return found._replace(time=found.time.model_copy(update=known)).first_text
+
+    assert first() == "-"
+    assert first(first_ms=909.7) == "909.7 ms"
+    assert first(first_ms=2500.0, first_iterations=36, scaled_from=32, scaled_to=511) == "2.500 s for 36 of 511"
+    assert first(first_ms=38950.0, scaled_from=32, scaled_to=511) == "-"  # an older record, which is scaled
+    assert first(first_ms=20.0, per="iteration", scaled_from=3, scaled_to=50) == "20.00 ms"
+
+
 @pytest.mark.parametrize(("resident", "above"), [((100, 100), (15, 40)), ((60, 40), (65, 110))])
 def test_memory_above_the_weights_counts_from_what_was_there_before_the_first_stage(
     resident: tuple[int, int], above: tuple[int, int]

@@ -154,7 +154,8 @@ def _whole(runs: Sequence[RunTotal], first: RunTotal | None) -> StageTime:
         kind="plain",
         instances=1,
         sampling=(sum(one.measured for one in sampled), sum(one.total for one in sampled)),
-        first=None if first is None else float(first.whole) / _MS,
+        first=None if first is None else first.spent / _MS,
+        executed=sum(one.executed for path, one in first.regions.items() if "/" not in path) if first else 0,
     )
 
 
@@ -171,7 +172,8 @@ def _stage(path: str, runs: Sequence[RunTotal], first: RunTotal | None, kind: Ki
         kind=kind,
         instances=round(region.instances),
         sampling=(region.measured, region.total),
-        first=None if early is None else float(early.inclusive) / _MS,
+        first=None if early is None else early.spent / _MS,
+        executed=early.executed if early else 0,
     )
 
 
@@ -184,7 +186,7 @@ def _iteration(path: str, runs: Sequence[RunTotal], kind: Kind = "plain") -> Sta
         kind=kind,
         instances=round(regions[0].instances),
         sampling=(regions[0].measured, regions[0].total),
-        first=regions[0].first / _MS,
+        first=regions[0].first / _MS if regions[0].first else None,
     )
 
 
@@ -197,6 +199,7 @@ def _time(
     instances: int,
     sampling: tuple[int, int],
     first: float | None,
+    executed: int = 0,
 ) -> StageTime:
     measured, total = sampling
     return StageTime(
@@ -209,6 +212,7 @@ def _time(
         scaled_from=measured or None,
         scaled_to=total or None,
         first_ms=first,
+        first_iterations=executed or None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,23 +20,27 @@ class RegionTotal:
         exclusive: Scaled nanoseconds without the regions inside.
         instances: Scaled number of instances.
         values: Nanoseconds of every counted instance, sampled loops inside it scaled.
-        first: Nanoseconds of the first instance, likewise.
+        spent: Nanoseconds of all instances as executed, those that do not count included; nothing is scaled.
+        first: Nanoseconds of the first instance; 0 where a sampled loop inside it left iterations out.
         is_named: Whether the workload named it.
         is_loop: Whether its instances are iterations.
         measured: Instances that stand for ``total``; for a region around sampled loops, those of the outermost; 0
             where nothing was left out.
         total: Instances they stand for.
+        executed: Of these instances those that ran at all, those that do not count included.
     """
 
     inclusive: Fraction = Fraction(0)
     exclusive: Fraction = Fraction(0)
     instances: Fraction = Fraction(0)
     values: list[Fraction] = field(default_factory=list)
-    first: int = 0
+    spent: int = 0
+    first: int | None = None
     is_loop: bool = False
     is_named: bool = False
     measured: int = 0
     total: int = 0
+    executed: int = 0
 
 
 @dataclass
@@ -44,11 +49,13 @@ class RunTotal:
 
     Attributes:
         whole: Scaled nanoseconds of the run.
+        spent: Nanoseconds of the run as executed.
         outside: Nanoseconds outside all stages.
         regions: By path.
     """
 
     whole: Fraction
+    spent: int
     outside: int
     regions: dict[str, RegionTotal]
 
@@ -71,7 +78,9 @@ def totals(run: RunSample) -> RunTotal:
     found: dict[str, RegionTotal] = {sample.path: RegionTotal() for sample in samples}
     for position, sample in enumerate(samples):
         region, weight = found[sample.path], weights[position]
-        region.first = region.first or round(scaled[position])
+        if region.first is None:
+            region.first = times[position] if scaled[position] == times[position] else 0
+        region.spent += times[position]
         region.is_loop = sample.index is not None
         region.is_named |= sample.named
         region.exclusive += weight * own[position]
@@ -83,7 +92,7 @@ def totals(run: RunSample) -> RunTotal:
     _note_sampling(samples, found)
     outside = run.wall_ns - sum(time for sample, time in zip(samples, times, strict=True) if sample.parent < 0)
     stages = sum((found[path].inclusive for path in {one.path for one in samples if one.parent < 0}), Fraction(0))
-    return RunTotal(whole=stages + outside, outside=outside, regions=found)
+    return RunTotal(whole=stages + outside, spent=run.wall_ns, outside=outside, regions=found)
 
 
 def region_times(runs: Sequence[RunTotal]) -> tuple[RegionTime, ...]:
@@ -164,12 +173,15 @@ def _note_sampling(samples: Sequence[RegionSample], found: dict[str, RegionTotal
         for sample in samples
         if sample.index is not None and sample.measured < sample.total and found[sample.path].instances
     }
+    ran = Counter(sample.path for sample in samples)
     for path, region in found.items():
         if any(path == loop or path.startswith(f"{loop}/") for loop in loops):
             region.measured, region.total = len(region.values), round(region.instances)
+            region.executed = ran[path]
     outermost = {loop for loop in loops if not any(loop.startswith(f"{other}/") for other in loops)}
     for path, region in found.items():
         for loop in outermost:
             if loop.startswith(f"{path}/"):
                 region.measured += found[loop].measured
                 region.total += found[loop].total
+                region.executed += found[loop].executed

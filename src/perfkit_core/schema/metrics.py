@@ -39,7 +39,16 @@ class StageTime(Statistics):
     instances: int = Field(description="How often one whole run opens the region")
     scaled_from: int | None = Field(description="Measured iterations that stand for all; null when all were run")
     scaled_to: int | None = Field(description="Iterations they stand for; null when all were run")
-    first_ms: float | None = Field(description="The first value, not part of the statistics; null without warm-up")
+    first_ms: float | None = Field(
+        description="The first run or iteration as executed, not part of the statistics: where iterations were left "
+        "out it is not scaled, for the first ones are slow; null without warm-up, and for an iteration with "
+        "left-out ones in it"
+    )
+    first_iterations: int | None = Field(
+        default=None,
+        description="Iterations that the first run executed where others were left out: what its time is of; null when "
+        "all were run, and for an iteration",
+    )
 
 
 class Peak(Record):
