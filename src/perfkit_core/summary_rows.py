@@ -156,5 +156,6 @@ def _profile_rows(profile: RegionsReport, source: str) -> Iterator[SummaryRow]:
     if totals.idle_time is not None and totals.kernels:
         idle = format_time(totals.idle_time)
         if totals.busy_ns is not None:
-            idle += f" of {format_time(totals.busy_ns + totals.idle_time)}"
+            # Their sum is no span: while only copies or sets run, the GPU is neither idle nor in a kernel.
+            idle += f"; a kernel runs for {format_time(totals.busy_ns)}, copies or sets alone are neither"
         yield SummaryRow("GPU idle as recorded", idle, source)
