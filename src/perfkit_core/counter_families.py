@@ -36,9 +36,9 @@ class RegionFamily(NamedTuple):
 
 def is_whole(region: CounterRegion) -> bool:
     """Whether a region's figures are of its range, replayed as a whole, and not of its kernels."""
-    return not region.measured_share and any(
-        (region.range_ns is not None, *(one.of == "range" for one in region.metrics))
-    )
+    if region.measured_share:
+        return False
+    return region.range_ns is not None or any(one.of == "range" for one in region.metrics)
 
 
 def region_families(regions: Iterable[CounterRegion]) -> tuple[RegionFamily, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from perfkit_core.counter_families import is_whole, region_families
 from perfkit_core.counter_legends import KERNEL_FIGURES, RANGE, REPLAY, meaning
+from perfkit_core.recorded import upwards
 from perfkit_core.rule_estimates import estimates_of
 from perfkit_core.schema.counters import CounterKernel, CounterRegion, CountersReport, Efficiency, TopKernel
 from perfkit_core.units import format_bytes, format_flops, format_intensity, format_share, format_time
@@ -19,6 +20,9 @@ ESTIMATES, ESTIMATES_OF_REGION = 10, 3
 
 AS_WHOLE = "as a whole"
 """What was measured of a region whose range was replayed as a whole."""
+
+INSIDE_WHOLE = "inside a range measured as a whole"
+"""What was measured of a region inside such a range, by itself nothing."""
 
 _FIGURES = ("compute", "memory", "DRAM", "occupancy", "intensity", "ridge", "FLOP/s", "of peak")
 
@@ -87,6 +91,7 @@ def _source(report: CountersReport) -> str:
 def _regions(report: CountersReport, total: int) -> str:
     if not report.regions:
         return "There are no ranges, so there is nothing but kernels."
+    wholes = {(one.domain, one.path) for one in report.regions if is_whole(one)}
     columns = ("region", "time", "share", "own", "kernels", "measured", "limited by", *_FIGURES[:5], "note")
     rows = [
         (
@@ -95,7 +100,7 @@ def _regions(report: CountersReport, total: int) -> str:
             _part(region.inclusive_ns, total),
             format_time(region.exclusive_ns),
             str(region.inclusive_kernels),
-            _measured(region),
+            _measured(region.domain, region.path, region.measured_share, wholes),
             region.bound,
             *_figures(region.efficiency)[:5],
             _text(region.note),
@@ -111,6 +116,7 @@ def _families(regions: Sequence[CounterRegion], total: int) -> str:
     if not regions:
         return ""
     families = region_families(regions)
+    wholes = {(one.domain, one.name) for one in families if one.as_whole}
     columns = ("regions in equal places", "regions", "time", "share", "measured", "limited by", *_FIGURES[:5])
     rows = [
         (
@@ -118,7 +124,7 @@ def _families(regions: Sequence[CounterRegion], total: int) -> str:
             str(one.regions),
             format_time(one.inclusive_ns),
             _part(one.inclusive_ns, total),
-            AS_WHOLE if one.as_whole else format_share(one.measured),
+            _measured(one.domain, one.name, one.measured, wholes),
             _bounds(one.bounds),
             *_figures(one.efficiency)[:5],
         )
@@ -138,8 +144,12 @@ def _bounds(bounds: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{bound} {format_share(part)}" for bound, part in bounds)
 
 
-def _measured(region: CounterRegion) -> str:
-    return AS_WHOLE if is_whole(region) else format_share(region.measured_share)
+def _measured(domain: str, path: str, share: float, wholes: Collection[tuple[str, str]]) -> str:
+    """Return what was measured of a region, or of a family of regions; ``wholes`` are those replayed as a whole."""
+    if (domain, path) in wholes:
+        return AS_WHOLE
+    inside = any((domain, around) in wholes for around in upwards(path.rpartition("/")[0]))
+    return INSIDE_WHOLE if inside and not share else format_share(share)
 
 
 def _kernels(kernels: Sequence[CounterKernel], total: int) -> str:
@@ -213,7 +223,7 @@ def _facts(region: CounterRegion) -> str:
         ("without regions inside", format_time(region.exclusive_ns)),
         ("kernels", f"{region.inclusive_kernels}, {region.exclusive_kernels} without regions inside"),
         ("opened", "-" if region.instances is None else f"{region.instances} time{'s' * (region.instances != 1)}"),
-        ("kernel time that has counters", _measured(region)),
+        ("kernel time that has counters", AS_WHOLE if is_whole(region) else format_share(region.measured_share)),
         ("GPU idle", _share(region.idle_share)),
         *([("time of its range", format_time(region.range_ns))] if region.range_ns is not None else []),
         ("element type", found.dtype or "-"),

@@ -257,11 +257,14 @@ def test_regions_in_equal_places_are_one_row_before_the_list_of_all(tmp_path: Pa
 def test_a_range_replayed_as_a_whole_is_shown_as_measured(tmp_path: Path) -> None:
     found = Efficiency(intensity=10.0, dram_bytes=100.0, dram_share=0.2)
     ranged = region("a", 900).model_copy(update={"range_ns": 5000.0, "measured_share": 0.0, "efficiency": found})
-    written(tmp_path / "R", ranged)
+    inside = region("a/b", 300).model_copy(update={"measured_share": 0.0})
+    written(tmp_path / "R", ranged, inside)
     folder = tmp_path / "R/ncu/regions"
     page = (folder / "report.md").read_text()
-    assert [row[4] for row in cells(page, "Families of regions")] == ["as a whole"]
-    assert [row[5] for row in cells(page, "Regions")] == ["as a whole"]
+    assert [row[4] for row in cells(page, "Families of regions")] == [
+        "as a whole", "inside a range measured as a whole",
+    ]  # fmt: skip
+    assert [row[5] for row in cells(page, "Regions")] == ["as a whole", "inside a range measured as a whole"]
     assert cells(page, "Families of regions")[0][8:] == ["20.0 %", "-", "10.00 FLOP/B"]
     own = (folder / "a/report.md").read_text()
     assert "| time of its range | 5.000 µs |" in own
