@@ -33,7 +33,7 @@ def kernel_advice(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator
         return
     seconds = min(use.seconds, stage.seconds)
     floor = ruler.share * use.seconds if ruler is not None else 0.0
-    others = setting.options.others("attention") if "attention" in use.members else ()
+    others = _others(use, setting)
     option = compiling(setting, "default") if fusible else f"attention={others[0]}" if others else ""
     yield Recommendation(
         path=stage.path,
@@ -50,6 +50,12 @@ def kernel_advice(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator
         measure=setting.measure(f"--set {option}" if option else ""),
         is_option=bool(option),
     )
+
+
+def _others(use: KindUse, setting: Setting) -> tuple[str, ...]:
+    """Return other values of the option that chooses kernels, but for that of the library whose kernel runs already."""
+    values = setting.options.others("attention") if "attention" in use.members else ()
+    return tuple(value for value in values if not use.top.lower().startswith(f"{value.lower()}'s "))
 
 
 def _fuse(stage: StageFacts, setting: Setting) -> str:

@@ -123,7 +123,7 @@ def doubts(metrics: Metrics | None, facts: Sequence[StageFacts], whole: Whole) -
         if whole.kind == "timeline" and _host(one) and one.share >= NOTICED:
             yield (
                 f"the host was inside {one.path} for {seconds_text(one.host)}, its kernels span "
-                f"{seconds_text(one.seconds)}: before its first kernel a call is no part of the stage's time"
+                f"{seconds_text(one.seconds)}: what comes before is not in the stage's time"
             )
     if metrics is None:
         return

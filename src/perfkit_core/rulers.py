@@ -48,7 +48,7 @@ def ruler_of(use: KindUse) -> Ruler | None:
     """Return how far some kernels are from the most that the device could do; None where nothing tells."""
     share = _cycles(use)
     if share is not None:
-        text = f"{format_share(use.counted.compute or 0.0)} of {SM_PEAK}"
+        text = f"{format_share(use.counted.compute or 0.0)} of {SM_PEAK} by counters"
         if use.executed is not None and use.executed >= MORE:
             text += f", {format_share(share)} with work that is needed"
         if use.compute_seconds is not None:

@@ -143,9 +143,7 @@ def _kinds(stage: StageFacts) -> Iterator[str]:
         cycles = ruler is not None and ruler.by == "cycles"
         if (by_formula or cycles) and ruler is not None:
             text += f", {_nearness(ruler)}: {ruler.text}"
-        if cycles:
-            text += ", by hardware counters"
-        elif use.counted.parts:
+        if not cycles and use.counted.parts:
             near = f"{_nearness(ruler)}, at " if not by_formula and ruler is not None else ""
             text += f"; {counters_name(use.counted)} {near}{counted_text(use)}"
         yield text

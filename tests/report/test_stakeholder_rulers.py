@@ -131,7 +131,7 @@ def test_reasons_of_a_lowered_clock_have_words(bits: int, text: str) -> None:
 
 def test_values_that_the_option_accepts_are_named_and_the_first_can_be_run() -> None:
     speed = speed_up(of_model(run_of(capped()), "wan2_1"))
-    assert "attention=sdpa now, efficient, flash, cudnn, flash_attn to be had" in speed.what
+    assert "attention=sdpa now, efficient, flash, flash_attn to be had" in speed.what, "cuDNN's runs already"
     assert "--set attention=efficient --out NEW" in speed.measure
     assert speed.effort == "one option of the model, attention=efficient"
     assert "most of it in cuDNN's cudnn_generated_fort" in speed.evidence

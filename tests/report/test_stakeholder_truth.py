@@ -46,7 +46,7 @@ def test_a_kernel_counts_in_each_stage_by_what_it_did_there() -> None:
     near = counter(PRODUCT, "prefill", 1.0, peak_share=0.9, compute_share=0.8, dram_share=0.1)
     far = counter(PRODUCT, "decode/step", 0.06, peak_share=0.01, compute_share=0.02, dram_share=0.3)
     run = run_of(decoding(), counters=[near, far])
-    assert "near peak: 80.0 % of the SMs' peak, 70.0 % of the bfloat16 peak" in evidence(run, "prefill")
+    assert "near peak: 80.0 % of the SMs' peak by counters, 70.0 % of the bfloat16 peak" in evidence(run, "prefill")
     assert "1.0 % of peak arithmetic, 2.0 % of the SMs' peak, 30.0 %" in evidence(run, "decode")
 
 
