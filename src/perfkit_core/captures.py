@@ -51,7 +51,7 @@ def write_regions(writer: RunWriter, report: RegionsReport, *, source: str, note
             f"Regions whose names end in {SEEK} bring a sampled loop to the next iteration that is measured: "
             "they are in this recording and in no whole run"
         )
-        report = report.model_copy(update={"limits": (*report.limits, note)})
+        report = report.model_copy(update={"limits": tuple(dict.fromkeys((*report.limits, note)))})
     origin = Origin(source, notes)
     written = [REGIONS, REGIONS_PAGE, KERNELS]
     writer.write_json(REGIONS, report)
