@@ -3,12 +3,14 @@
     python benchmarks/derive.py RUN ...
 
 The costs are computed again, the raw captures of ``passes/`` imported, and every page rendered, in place. What was
-measured, the records of the passes and of the machine stay as they are. Files that are compressed (``.xz``) stay so.
+measured, the records of the passes and of the machine stay as they are, but for the note on what part has counters.
+Files that are compressed (``.xz``) stay so.
 """
 
 from __future__ import annotations
 
 import lzma
+import re
 import shutil
 import sys
 import tempfile
@@ -18,8 +20,10 @@ from perfkit_core import api
 from perfkit_core.captures import write_regions
 from perfkit_core.counters import write_counters
 from perfkit_core.driver import write_reports
-from perfkit_core.rundir import ANALYTIC_REPORT, COUNTERS, REGIONS, open_run
+from perfkit_core.rundir import ANALYTIC_REPORT, COUNTERS, REGIONS, RunWriter, open_run
+from perfkit_core.schema.counters import CountersReport
 from perfkit_core.settings import Settings
+from perfkit_core.units import format_share
 
 _CAPTURES = ("capture.sqlite", "counters.ncu-rep")
 _TOLD = ("Replay: ",)
@@ -62,10 +66,22 @@ def derive(path: Path) -> None:
         shutil.rmtree(path / Path(COUNTERS).parent)
         told = [note for note in passes[source].notes if note.startswith(_TOLD)]
         write_counters(writer, counters, source=source, told=told)
+        covered(writer, counters, source)
     failures = write_reports(writer, Settings())
     if failures:
         raise SystemExit(str(failures))
     writer.update()
+
+
+def covered(writer: RunWriter, counters: CountersReport, source: str) -> None:
+    """Say in the pass's notes what part of the kernel time has counters now: other rules may leave out more or less."""
+    times = [(kernel.total_ns, kernel.measured_calls) for kernel in counters.kernels]
+    share = format_share(sum(time for time, calls in times if calls) / max(1, sum(time for time, _ in times)))
+    passes = []
+    for record in writer.index.passes:
+        notes = [re.sub(r"^(Counters stand for) [\d.]+ %", rf"\1 {share}", note) for note in record.notes]
+        passes.append(record.model_copy(update={"notes": tuple(notes)}) if record.directory == source else record)
+    writer.update(passes=tuple(passes))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ KERNEL_FIGURES: Final = (
 )
 """What the times and rates of the table of kernels are of."""
 
+AS_RECORDED: Final = (
+    "Times, shares and calls are as recorded: a loop that was sampled stands here with the iterations that were "
+    "recorded, not with all those of a run, and parts with longer loops are larger in the whole run than here."
+)
+"""What times and shares by region are of."""
+
 RANGE: Final = (
     "The time of its range is that of one instance under the counters, from its beginning to its end, with what lies "
     "between kernels. FLOPs, bytes and intensity are of one instance; FLOP/s and its part of the peak are by the time "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from perfkit_core.counter_families import is_whole, region_families
-from perfkit_core.counter_legends import KERNEL_FIGURES, RANGE, REPLAY, meaning
+from perfkit_core.counter_legends import AS_RECORDED, KERNEL_FIGURES, RANGE, REPLAY, meaning
 from perfkit_core.recorded import upwards
 from perfkit_core.rule_estimates import estimates_of
 from perfkit_core.schema.counters import CounterKernel, CounterRegion, CountersReport, Efficiency, TopKernel
@@ -39,6 +39,7 @@ def counters_page(report: CountersReport, told: Iterable[str] = ()) -> str:
         "# Counters by region",
         _source(report),
         _lines((*told, *report.notes)),
+        AS_RECORDED if report.regions else "",
         "## Families of regions" if report.regions else "",
         _families(report.regions, total),
         "## Regions",

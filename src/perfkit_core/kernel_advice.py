@@ -45,7 +45,7 @@ def kernel_advice(stage: StageFacts, use: KindUse, setting: Setting) -> Iterator
         # Fused into their neighbours, light kernels need no time of their own; arithmetic stays.
         at_most_seconds=seconds if fusible else seconds - floor,
         whole=setting.whole,
-        effort=effort(option, setting) if option or fusible else _kernel_work(use, setting),
+        effort=_effort(use, option, others, setting),
         before=setting.before,
         measure=setting.measure(f"--set {option}" if option else ""),
         is_option=bool(option),
@@ -56,6 +56,14 @@ def _others(use: KindUse, setting: Setting) -> tuple[str, ...]:
     """Return other values of the option that chooses kernels, but for that of the library whose kernel runs already."""
     values = setting.options.others("attention") if "attention" in use.members else ()
     return tuple(value for value in values if not use.top.lower().startswith(f"{value.lower()}'s "))
+
+
+def _effort(use: KindUse, option: str, others: tuple[str, ...], setting: Setting) -> str:
+    if use.kind == FUSIBLE:
+        return effort(option, setting)
+    if others:
+        return f"options to be tried, {', '.join(others)}: that one of them is faster is not known; else kernel work"
+    return _kernel_work(use, setting)
 
 
 def _fuse(stage: StageFacts, setting: Setting) -> str:

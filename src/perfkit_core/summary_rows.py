@@ -133,7 +133,11 @@ def _measured_rows(metrics: Metrics, source: str) -> Iterator[SummaryRow]:
         interval = f", 95 % interval {format_ms(whole.ci_low)} to {format_ms(whole.ci_high)}"
     yield SummaryRow("time of one run", f"{format_ms(whole.mean)}{interval}, of {whole.n}", source)
     for name, rate in aggregates.throughput.items():
-        yield SummaryRow(f"throughput, {name.removesuffix('_per_s')}", f"{format_number(rate.mean)} per second", source)
+        yield SummaryRow(
+            f"throughput, {name.removesuffix('_per_s')}, mean of the runs",
+            f"{format_number(rate.mean)} per second",
+            source,
+        )
     if aggregates.ttft_ms is not None:
         yield SummaryRow("time to the first token", format_ms(aggregates.ttft_ms.mean), source)
     if aggregates.time_per_output_token_ms is not None:

@@ -47,7 +47,10 @@ TERMS: Final = (
         "model FLOPs utilisation: FLOPs that the model needs, by unprofiled time and the dense peak of their types",
     ),
     Term(
-        "SM", ("the SMs",), "streaming multiprocessor, a core of the GPU; their peak is of the cycles that there were"
+        "SM",
+        ("the SMs",),
+        "streaming multiprocessor, a core of the GPU; their peak is of the cycles that there were, the data sheet's is "
+        "at its own clock: where a power cap or heat lowers the clock, the first share is higher than the second",
     ),
     Term("FLOP/B", ("FLOP/B",), "FLOPs for each byte that has to be moved at least"),
     Term("ridge", ("ridge",), "FLOP/B from which on arithmetic and not memory bandwidth limits the device"),

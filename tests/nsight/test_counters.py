@@ -56,9 +56,9 @@ def test_the_same_kernel_on_other_work_is_another_one() -> None:
     assert values(one, "blocks.1") == {metric: 100.0}
     assert values(one, "blocks.1/attn2") == {}
     assert [note.partition(":")[0] for note in one.notes] == [
-        "1 of 2 kernels was measured on other work, 1.0 % of the kernel time"
+        "1 of 2 kernels was measured with another time than on the timeline, 1.0 % of the kernel time"
     ]
-    assert one.kernels[1].reason.startswith("it was measured on other work")
+    assert one.kernels[1].reason.startswith("its time under the counters is another than on the timeline")
     both = joined(
         Counters(
             profiler="p",
@@ -291,7 +291,7 @@ def test_a_region_whose_gpu_is_idle_waits_for_launches() -> None:
     assert (found.regions[0].bound, found.kernels[0].bound) == ("launch", "compute")
     assert found.regions[0].reason == (
         "the GPU did nothing for 30.0 % of its time on the timeline (from 30 % on), which its profiler stretches: "
-        "without it the GPU waits less"
+        "it waits for launches, or for what the host does between them"
     )
     few = joined(measured([("k", {COMPUTE: 90.0, MEMORY: 10.0})]), timeline([kernel("a", "k", 2, 70)], idle=30))
     assert few.regions[0].bound == "compute"  # it lies around the two

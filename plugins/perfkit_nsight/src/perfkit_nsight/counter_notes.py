@@ -11,7 +11,9 @@ from perfkit_nsight.results import Counters
 from perfkit_nsight.work_groups import Place, Spread
 
 UNMEASURED: Final = "it was not measured"
-OTHER_WORK: Final = "it was measured on other work: under the counters it took another time than on the timeline"
+OTHER_WORK: Final = (
+    "its time under the counters is another than on the timeline: what was measured may be of other work"
+)
 IN_RANGE: Final = "it ran inside a range measured as a whole"
 
 _SHOWN: Final = 5
@@ -95,8 +97,8 @@ def _kernels(timeline: Timeline, joined: Joined, ranges: Collection[Place]) -> I
         )
     if differing:
         yield (
-            f"{_of(len(differing), everything)} measured on other work{_share(differing, timeline)}: under the "
-            "counters they took another time than on the timeline, and their counters are left out"
+            f"{_of(len(differing), everything)} measured with another time than on the timeline"
+            f"{_share(differing, timeline)}: that may be of other work, and these counters are left out"
         )
     if uneven:
         yield (

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 
 from perfkit_core.errors import MissingError, PerfkitError, ToolError, UsageError
+
+_LONGEST = 300
+"""Letters of what ncu says that an error repeats, at most."""
 
 
 class RangeRefusedError(ToolError):
@@ -191,5 +195,5 @@ def _said(log: str, pattern: str) -> str:
     """Return ncu's own line, without its mark."""
     for line in log.splitlines():
         if re.search(pattern, line):
-            return re.sub(r"^==\w+==\s*", "", line).strip()[:200]
+            return textwrap.shorten(re.sub(r"^==\w+==\s*", "", line), _LONGEST, placeholder=" ...")
     return ""

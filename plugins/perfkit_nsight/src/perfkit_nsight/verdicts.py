@@ -87,7 +87,7 @@ def waiting(idle: float | None, limits: Thresholds) -> Verdict | None:
     return Verdict(
         "launch",
         f"the GPU did nothing for {format_share(idle)} of its time on the timeline (from {at(limits.launch_idle)} on), "
-        "which its profiler stretches: without it the GPU waits less",
+        "which its profiler stretches: it waits for launches, or for what the host does between them",
     )
 
 
