@@ -14,9 +14,12 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 _INDEX, _CONFIG = "run.json", "config.yaml"
 
+_PACKED, _LARGEST = ".xz", 2**30
+"""What the name of a compressed record ends in, and bytes of the largest that is unpacked."""
+
 
 def read_record(path: Path, kind: type[AnyRecord], *, check: Callable[[AnyRecord], str] | None = None) -> AnyRecord:
-    """Read one persisted record.
+    """Read one persisted record; where it is not there, its compressed copy ``NAME.xz``.
 
     Args:
         check: Returns what in the record contradicts other files of its run; empty when nothing does.
@@ -45,11 +48,34 @@ def _read(path: Path) -> bytes:
             raise _damaged(path, "it is a directory" if path.is_dir() else "it is no regular file")
         return path.read_bytes()
     except FileNotFoundError:
-        raise missing_record(path) from None
+        packed = packed_name(path)
+        if not packed.is_file():
+            raise missing_record(path) from None
+        return _unpacked(packed)
     except MemoryError:
         raise _damaged(path, "it is larger than the memory of this machine") from None
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
+
+
+def packed_name(path: Path) -> Path:
+    """Return where a record is that was compressed when its run was passed on."""
+    return path.with_name(f"{path.name}{_PACKED}")
+
+
+def _unpacked(path: Path) -> bytes:
+    import lzma
+
+    unpacker = lzma.LZMADecompressor(memlimit=_LARGEST)
+    try:
+        data = unpacker.decompress(path.read_bytes(), _LARGEST)
+    except lzma.LZMAError as error:
+        raise _damaged(path, f"it cannot be unpacked: {error}") from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
+    if not unpacker.eof:
+        raise _damaged(path, f"it is cut off, or has more than {_LARGEST} bytes")
+    return data
 
 
 def missing_record(path: Path) -> DamagedFileError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from perfkit_core.errors import MissingError, UsageError
 from perfkit_core.files import name_inside, yaml_text
 from perfkit_core.files import write_atomically as write_atomically  # noqa: PLC0414 - part of this interface too
-from perfkit_core.records import AnyRecord, missing_record
+from perfkit_core.records import AnyRecord, missing_record, packed_name
 from perfkit_core.records import read_record as read_record  # noqa: PLC0414 - part of this interface too
 from perfkit_core.schema.base import Record
 from perfkit_core.schema.run import RunIndex
@@ -53,7 +53,7 @@ class Run:
     """A run directory as it was when it was read. Records are read at first use.
 
     A run may be passed on without some of its files: records that are listed but not there are lacking, as if no pass
-    had made them, and ``left_out`` names them.
+    had made them, and ``left_out`` names them. Records may be compressed too, as ``NAME.xz``.
 
     Attributes:
         path: The directory.
@@ -334,14 +334,16 @@ def load_run(path: Path) -> Run:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is something at a path; what may not be looked at counts as there, so that reading says why."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
+    """Whether a file or its compressed copy is there; what may not be looked at counts as there: reading says why."""
+    for one in (path, packed_name(path)):
+        try:
+            one.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return True
         return True
-    return True
+    return False
 
 
 def _no_run(path: Path) -> MissingError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,36 @@ def test_the_measured_times_are_those_of_the_report_that_was_published(published
     assert "# perfkit capture: deepseek_ocr default standard" in text
     assert "decode takes 99.1 % of the run" in render(load_run(run), template="stakeholder_summary.md")
     assert "There is nothing to compare" in render(load_run(run), template="counted.md")
+
+
+RECORDS = ("analytic/report.json", "regions.json", "ncu/regions/report.json")
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A run whose records were compressed when it was passed on."""
+    source = RESULTS / "2026-11-21-h200-ncu/three_ranges_kernel"
+    run = Path(shutil.copytree(source, tmp_path / "packed"))
+    for name in RECORDS:
+        (run / f"{name}.xz").write_bytes(lzma.compress((run / name).read_bytes()))
+        (run / name).unlink()
+    return run
+
+
+@pytest.mark.parametrize("template", ["report.md", "stakeholder_summary.md", "counted.md"])
+def test_compressed_records_are_read(packed: Path, template: str) -> None:
+    whole = RESULTS / "2026-11-21-h200-ncu/three_ranges_kernel"
+    assert load_run(packed).left_out == ()
+    assert render(load_run(packed), template=template) == render(load_run(whole), template=template)
+    assert hotspots(load_run(packed), by="time").layers == hotspots(load_run(whole), by="time").layers
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:200], lambda data: b"no archive", lambda data: b""])
+def test_a_damaged_compressed_record_is_refused(packed: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = packed / "regions.json.xz"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DamagedFileError, match=r"regions\.json\.xz is damaged: it (cannot be unpacked|is cut off)"):
+        render(load_run(packed), template="report.md")
 
 
 def test_times_are_ranked_and_compared_without_the_analytic_report(published: Callable[[str], Path]) -> None:
