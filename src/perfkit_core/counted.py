@@ -16,6 +16,9 @@ from perfkit_core.units import format_number, format_share
 TOLERANCE: Final = 0.02
 """Difference from the analytic FLOPs, as a part of them, up to which both agree."""
 
+ENOUGH: Final = 0.5
+"""Part of a region's kernel time that has counters, from which on a lower bound is worth a row."""
+
 NAMED: Final = 3
 """Families that the verdict names."""
 
@@ -148,6 +151,13 @@ class CountedFlops:
             members[self._names[row.path]].append(row)
         found = [CountedFamily(name=name, rows=tuple(rows)) for name, rows in members.items()]
         return tuple(sorted(found, key=lambda one: -one.analytic_flops))  # stable: parents stay before their children
+
+    @cached_property
+    def told(self) -> tuple[CountedFamily, ...]:
+        """Those that say something: enough of their kernel time has counters, or these exceed the formula."""
+        return tuple(
+            one for one in self.families if one.is_whole or one.measured_share >= ENOUGH or "more" in one.agreements
+        )
 
     @cached_property
     def apart(self) -> tuple[CountedFamily, ...]:

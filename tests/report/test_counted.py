@@ -93,6 +93,17 @@ def test_a_partly_measured_region_is_a_lower_bound_and_no_disagreement(tmp_path:
     assert table(text)["A/A1"][4] == "100.0 %"
 
 
+@pytest.mark.parametrize(("flops", "listed"), [(0.1, False), (1.1, True)])
+def test_a_region_of_which_too_little_was_measured_has_a_row_only_if_it_did_more(
+    tmp_path: Path, flops: float, listed: bool
+) -> None:
+    change = {"A": {"measured_share": 0.49, "efficiency": {"tensor_flops": flops * 2**35}}}
+    text = render(load_run(three_ranges(tmp_path / "R", change, A=NOT_MEASURED)))
+    assert ("A" in table(text)) == listed
+    left_out = "Rows of regions of which too little has counters to tell: 1, left out."
+    assert (left_out in text) != listed
+
+
 @pytest.mark.parametrize("lost", [{"domain": ""}, {"domain": "", "where": ""}])
 def test_files_that_do_not_place_kernels_have_lower_bounds_too(tmp_path: Path, lost: dict[str, str]) -> None:
     change = {"A": {"measured_share": 0.5, "efficiency": {"tensor_flops": 0.93 * 2**35}}}
