@@ -24,3 +24,15 @@ def test_how_busy_the_sms_are_stands_beside_what_limits_a_region() -> None:
     assert found["of peak arithmetic"] == "8.7 %"
     assert found["of memory system"] == "38.2 %"
     assert found["idle under the profiler"] == "25.0 %"
+
+
+def test_a_range_replayed_as_a_whole_is_not_called_unmeasured() -> None:
+    run = run_of({"denoise": Work(1.0, {PRODUCT: 1.0})}, counters=True)
+    counters = run.counters
+    assert counters is not None
+    first, *others = counters.regions
+    whole = first.model_copy(update={"range_ns": 9000.0, "measured_share": 0.0})
+    run.__dict__["counters"] = counters.model_copy(update={"regions": (whole, *others), "profiler": "ncu"})
+    lines = render(run).split("## Hardware counters")[1].splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{first.path}` |")]
+    assert row.split("|")[3].strip() == "as a whole"
