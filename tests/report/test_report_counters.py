@@ -34,5 +34,5 @@ def test_a_range_replayed_as_a_whole_is_not_called_unmeasured() -> None:
     whole = first.model_copy(update={"range_ns": 9000.0, "measured_share": 0.0})
     run.__dict__["counters"] = counters.model_copy(update={"regions": (whole, *others), "profiler": "ncu"})
     lines = render(run).split("## Hardware counters")[1].splitlines()
-    (row,) = [line for line in lines if line.startswith(f"| `{first.path}` |")]
+    row = next(line for line in lines if line.startswith(f"| `{first.path}` |"))
     assert row.split("|")[3].strip() == "as a whole"
