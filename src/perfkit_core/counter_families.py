@@ -10,7 +10,7 @@ from perfkit_core.counter_use import family
 from perfkit_core.schema.counters import Bound, CounterRegion, Efficiency
 
 
-class RegionFamily(NamedTuple):
+class CounterFamily(NamedTuple):
     """Equal regions.
 
     Attributes:
@@ -41,7 +41,7 @@ def is_whole(region: CounterRegion) -> bool:
     return region.range_ns is not None or any(one.of == "range" for one in region.metrics)
 
 
-def region_families(regions: Iterable[CounterRegion]) -> tuple[RegionFamily, ...]:
+def counter_families(regions: Iterable[CounterRegion]) -> tuple[CounterFamily, ...]:
     """Return the families of regions, largest time first, else in the order of their first members."""
     members: defaultdict[tuple[str, str], list[CounterRegion]] = defaultdict(list)
     for region in regions:
@@ -50,14 +50,14 @@ def region_families(regions: Iterable[CounterRegion]) -> tuple[RegionFamily, ...
     return tuple(sorted(found, key=lambda one: -one.inclusive_ns))
 
 
-def _family(name: str, domain: str, rows: Sequence[CounterRegion]) -> RegionFamily:
+def _family(name: str, domain: str, rows: Sequence[CounterRegion]) -> CounterFamily:
     time = sum(row.inclusive_ns for row in rows)
     wholes = [is_whole(row) for row in rows]
     spent: defaultdict[Bound, int] = defaultdict(int)
     for row in rows:
         spent[row.bound] += row.inclusive_ns
     bounds = {bound: part / time if time else 1 / len(spent) for bound, part in spent.items()}
-    return RegionFamily(
+    return CounterFamily(
         name=name,
         domain=domain,
         regions=len(rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from perfkit_core.counter_families import is_whole, region_families
+from perfkit_core.counter_families import counter_families, is_whole
 from perfkit_core.counter_legends import AS_RECORDED, KERNEL_FIGURES, RANGE, REPLAY, meaning
 from perfkit_core.recorded import upwards
 from perfkit_core.rule_estimates import estimates_of
@@ -116,7 +116,7 @@ def _regions(report: CountersReport, total: int) -> str:
 def _families(regions: Sequence[CounterRegion], total: int) -> str:
     if not regions:
         return ""
-    families = region_families(regions)
+    families = counter_families(regions)
     wholes = {(one.domain, one.name) for one in families if one.as_whole}
     columns = ("regions in equal places", "regions", "time", "share", "measured", "limited by", *_FIGURES[:5])
     rows = [

@@ -70,6 +70,17 @@ def test_its_own_words_are_in_the_message() -> None:
     assert "Unsupported API during capture (cuInit)" in fault.message
 
 
+def test_its_words_are_whole_or_end_at_a_word_with_a_mark() -> None:
+    """Neither an address nor a word is cut in two."""
+    fault = fault_of(_said("counters_held"), measured=False)
+    assert fault is not None
+    (line,) = [one for one in _said("counters_held").splitlines() if "driver resource was unavailable" in one]
+    assert line.removeprefix("==ERROR== ") in fault.message
+    long = fault_of(f"==ERROR== driver resource was unavailable {'abcdefg ' * 90}\nexit status 9", measured=False)
+    assert long is not None
+    assert long.message.endswith(" abcdefg ...")
+
+
 @pytest.mark.parametrize("name", ["child_crashed", "child_failed", "unknown_metric"])
 def test_a_program_that_fails_is_no_fault_of_ncu(name: str) -> None:
     """The program's own exit status is what counts; a metric left out silently is found in the report alone."""

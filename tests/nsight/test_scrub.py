@@ -201,6 +201,20 @@ def test_the_length_before_a_text_is_no_part_of_a_path(tmp_path):
     assert (before.metrics, before.results) == (after.metrics, after.results)
 
 
+def test_names_of_people_may_have_letters_beyond_ascii(tmp_path):
+    told = b"The difference between calculated theoretical (100.0%) and measured achieved occ"
+    secret = "it read /home/jörg/geheim/a.bin, which jörg has: /m/é".encode()
+    data = REPORTS[0].read_bytes()
+    assert told in data
+    report, copy = tmp_path / "a.ncu-rep", tmp_path / "b.ncu-rep"
+    report.write_bytes(data.replace(told, secret.ljust(len(told))))
+    scrub_report(report, copy)
+    left = copy.read_bytes()
+    assert b"a.bin, which" in left
+    for private in ("jörg", "geheim", "/home", "/m/"):
+        assert private.encode() not in left, private
+
+
 @pytest.mark.parametrize("cut", [4, 9, 30, 5000, -1])
 def test_a_report_of_ncu_that_is_cut_off_leaves_no_copy(cut, tmp_path):
     (tmp_path / "a.ncu-rep").write_bytes(REPORTS[0].read_bytes()[:cut])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from perfkit_nsight.verdict_options import VerdictOptions, thresholds_of
 
 from perfkit_core.schema.counters import CountersReport, Thresholds
 
@@ -159,3 +160,10 @@ def test_a_region_mostly_of_waiting_kernels_waits_and_says_what_the_others_do() 
     bound, reason = region((90, 10, 30), (80, 10, 70))
     assert bound == "compute"
     assert "by time" not in reason
+
+
+def test_every_threshold_is_a_setting_with_the_same_default() -> None:
+    """One that nobody could set, or that a report without settings decided otherwise, would be no threshold."""
+    assert thresholds_of(VerdictOptions()) == Thresholds()
+    changed = dict.fromkeys(Thresholds.model_fields, 0.35)
+    assert thresholds_of(VerdictOptions.model_validate(changed)) == Thresholds.model_validate(changed)

@@ -245,6 +245,7 @@ def test_regions_in_equal_places_are_one_row_before_the_list_of_all(tmp_path: Pa
     ]
     written(tmp_path / "R", *rows, kernels=[KERNEL.model_copy(update={"total_ns": 1000})])
     page = (tmp_path / "R/ncu/regions/report.md").read_text()
+    assert "Times, shares and calls are as recorded" in page.split("## Families of regions")[0]
     assert cells(page, "Families of regions") == [
         ["`m`", "1", "900 ns", "90.0 %", "100.0 %", "compute", "50.0 %", "-", "-", "-", "5.000 FLOP/B"],
         ["`m/blocks.*`", "3", "800 ns", "80.0 %", "50.0 %", "unknown 50.0 %, compute 37.5 %, memory 12.5 %", "70.0 %",

@@ -109,11 +109,7 @@ def plan_kernels(
     kernels = [row for row in rows if row.kind == "kernel" and _inside(row, options.region) and not _seeks(row.region)]
     include = _region(timeline, options.region)
     if timeline is None or not (kernels or options.region):
-        if options.include or options.exclude:
-            raise UsageError(
-                "ncu.include and ncu.exclude choose among kernels that a first pass finds, and none found any",
-                fix="leave them out, or let nsys find kernels: --set ncu.find=nsys; perfkit doctor says whether it can",
-            )
+        _check_no_names(options)
         return MeasuringPlan(passes=passes, include=include, each=1)
     notes = [*_unmatched(kernels, options), *_collectives(kernels), *_graphs(rows)]
     groups = groups_of(row for row in kernels if _wanted(row, options))
@@ -139,6 +135,15 @@ def plan_kernels(
         include=include,
         notes=tuple(notes),
     )
+
+
+def _check_no_names(options: NcuOptions) -> None:
+    """Refuse to choose kernels by name where nothing found any."""
+    if options.include or options.exclude:
+        raise UsageError(
+            "ncu.include and ncu.exclude choose among kernels that a first pass finds, and none found any",
+            fix="leave them out, or let nsys find kernels: --set ncu.find=nsys; perfkit doctor says whether it can",
+        )
 
 
 def _covering(groups: Sequence[Group], coverage: float) -> Sequence[Group]:

@@ -21,7 +21,7 @@ _KEPT = ((3, 3, 1), (3, 3, 3), (3, 3, 4), (3, 4, 1), (3, 4, 3), (3, 4, 4), (3, 6
 """Of the session: system, processor and architecture of both sides, the GPU, and versions of the tools."""
 
 _SYSTEMS, _HOSTS, _COMMAND = ((3, 3, 1), (3, 4, 1)), ((3, 3, 5), (3, 4, 5)), (3, 11)
-_PATH = re.compile(rb"(?<![\w:/.*<>)\]])/(?:[\w.+@~-]+/)+[\w.+@~-]*")
+_PATH = re.compile(rb"(?<![\w:/.*<>)\]])/(?:[\w.+@~\x80-\xff-]+/)+[\w.+@~\x80-\xff-]*")
 """An absolute path; a file's own name is kept. No address of a page, and nothing inside names of kernels."""
 
 _SHORTEST = 3
@@ -48,7 +48,7 @@ def scrub(path: Path, output: Path) -> Sequence[str]:
     data = bytearray(path.read_bytes())
     blocks = list(blocks_of(data, path))
     names = {bytes(data[begin:end]) for fields, begin, end in _session(data, blocks) if fields[:3] in _HOSTS}
-    names |= {found[1] for found in re.finditer(rb"/home/([\w.-]+)", data)}
+    names |= {found[1] for found in re.finditer(rb"/home/([\w.\x80-\xff-]+)", data)}
     counts = {
         "machine and command line": _mask_session(data, blocks),
         "process": _mask_processes(data, blocks),
@@ -82,7 +82,11 @@ def _leaves(
 
 
 def _is_text(value: bytearray) -> bool:
-    return all(32 <= byte < 127 for byte in value)
+    """Tell whether bytes are a text: UTF-8, as names of people and their directories may be, without control bytes."""
+    try:
+        return all(32 <= ord(letter) != 127 for letter in value.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _holding(
